@@ -1,0 +1,1 @@
+"""The FastAPI application, a module per resource, and the console page."""

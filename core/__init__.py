@@ -1,0 +1,1 @@
+"""The numeric domain core: arrays in, arrays and frozen dataclasses out. No I/O, no clock, no logging."""

@@ -1,0 +1,1 @@
+"""The way in: MQTT sources, wire decoding, admission, dead letters, the collector."""

@@ -1,0 +1,1 @@
+"""A district that can be played: fleet, landfill, transfer stations, planted faults, and the truth of each."""
