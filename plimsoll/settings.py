@@ -1,0 +1,119 @@
+"""Settings: one typed object, filled once at start from a TOML file and the environment.
+
+`PLIMSOLL_ENDPOINT__PORT=2883` overrides `[endpoint] port`. Every setting stands, with its meaning, in plimsoll.sample.toml.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from core.rules import Rules
+
+PREFIX = "PLIMSOLL_"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; names the setting, the value and what was expected."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the settings' sections: a misspelt setting is an error, not a silence."""
+
+
+class Data(Section, frozen=True):
+    """Where things are kept."""
+
+    folder: Path = Path("plimsoll-data")
+    registry: Path = Path("registry")
+
+
+class Endpoint(Section, frozen=True):
+    """The MQTT endpoint inside the collector."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    accounts: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+class Broker(Section, frozen=True):
+    """The connection to an MQTT broker."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    protocol: Literal["3.1.1", "5"] = "5"
+    client_id: str = "plimsoll-collector"
+    username: str | None = None
+    password_file: Path | None = None
+    tls_ca: Path | None = None
+
+
+class Collector(Section, frozen=True):
+    """How readings are taken in."""
+
+    source: Literal["endpoint", "broker"] = "endpoint"
+    flush_ms: int = 50
+    flush_messages: int = 20_000
+    derive_ms: int = 1_000
+    clock_ahead_ms: int = 300_000
+    flood_per_s: int = 100
+
+
+class Api(Section, frozen=True):
+    """The HTTP API and the console page."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tile_url: str | None = None
+
+
+class Alerts(Section, frozen=True):
+    """Who is told, and when."""
+
+    targets_file: Path | None = None
+    late_ms: int = 600_000
+    silence_ms: int = 900_000
+    stall_ms: int = 60_000
+
+
+class Settings(Section, frozen=True):
+    """All settings."""
+
+    data: Data = Data()
+    endpoint: Endpoint = Endpoint()
+    broker: Broker = Broker()
+    collector: Collector = Collector()
+    api: Api = Api()
+    alerts: Alerts = Alerts()
+    rules: Rules = Rules()
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Raises
+    ------
+    SettingsError
+        When the file cannot be read, or a setting is unknown or has a wrong type.
+    """
+    tree = _from_file(path) if path else {}
+    for name, text in environ.items():
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if name.startswith(PREFIX) and key:
+            tree.setdefault(section, {})[key] = text
+    try:
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path or 'environment'}: {error}; see plimsoll.sample.toml") from error
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"settings file {path} cannot be read: {error}; expected TOML as in plimsoll.sample.toml") from error
