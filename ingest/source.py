@@ -16,7 +16,8 @@ class Delivery(NamedTuple):
     """Messages to be made durable, and the call that then tells their senders so.
 
     The acknowledgement is called once, from the thread that reads, after the messages are
-    journalled; not calling it makes the senders repeat them.
+    journalled. A delivery that is not acknowledged is given up by `drop` or `close`; its senders
+    repeat it.
     """
 
     messages: list[Message]
@@ -28,6 +29,10 @@ class Source(Protocol):
 
     def read(self, timeout_s: float) -> Delivery | None:
         """Wait up to `timeout_s` for messages; None when none came."""
+        ...
+
+    def drop(self) -> None:
+        """Cut the connections, because what was read could not be made durable: all of it comes again."""
         ...
 
     def close(self) -> None:
