@@ -29,6 +29,7 @@ class Data(Section, frozen=True):
 
     folder: Path = Path("plimsoll-data")
     registry: Path = Path("registry")
+    clock: Path | None = None
 
 
 class Endpoint(Section, frozen=True):
@@ -107,7 +108,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         if name.startswith(PREFIX) and key:
             tree.setdefault(section, {})[key] = text
     try:
-        return msgspec.convert(tree, Settings, strict=False)
+        return msgspec.convert(tree, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path or 'environment'}: {error}; see plimsoll.sample.toml") from error
 
@@ -117,3 +118,9 @@ def _from_file(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"settings file {path} cannot be read: {error}; expected TOML as in plimsoll.sample.toml") from error
+
+
+def _path(wanted: type, given: object) -> Path:
+    if wanted is not Path or not isinstance(given, str):
+        raise TypeError(f"{given!r} is no path")
+    return Path(given)
