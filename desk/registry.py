@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
-from core.geofence import Role, Sites
 
 from core.columns import Floats, Ints, Texts
+from core.geofence import Role, Sites
 from core.rules import TruckSpecs
 from desk.entries import Density, Permit, Route, Scale, Site, Station, Truck
 from desk.folder import FolderRegistry
@@ -62,11 +62,7 @@ class Registry(Protocol):
 def core_sites(registry: Registry) -> Sites:
     """The sites as the core locates fixes in them."""
     sites = registry.sites()
-    return Sites.of(
-        np.array([site.id for site in sites], dtype=np.str_),
-        np.array([Role[site.role.upper()] for site in sites], dtype=np.int8),
-        [list(map(list, site.rings)) for site in sites],
-    )
+    return Sites.of([site.id for site in sites], [Role[site.role.upper()] for site in sites], [site.rings for site in sites])
 
 
 def truck_specs(registry: Registry, number_of: Mapping[str, int]) -> TruckSpecs:
