@@ -4,26 +4,15 @@ import asyncio
 import math
 import socket
 from dataclasses import dataclass
-from enum import Flag, auto
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 from uuid import uuid4
 
 from ingest.accounts import Account
-from ingest.packets import (
+from ingest.fields import ProtocolError, Reason
+from ingest.packets import Connect, Disconnect, Packet, Parser, Ping, Publish, Release, Subscribe, Unsubscribe, Will
+from ingest.replies import (
     PINGRESP,
-    Connect,
-    Disconnect,
     Offer,
-    Packet,
-    Parser,
-    Ping,
-    ProtocolError,
-    Publish,
-    Reason,
-    Release,
-    Subscribe,
-    Unsubscribe,
-    Will,
     connack,
     connack_refused,
     disconnect,
@@ -53,13 +42,8 @@ class Limits:
     keep_alive_s: int = 3600  # the longest, and what a client gets that wants none (MQTT 5)
 
 
-class Hold(Flag):
-    """Why a connection is not being read."""
-
-    LOGIN = auto()
-    FULL = auto()
-    RATE = auto()
-    WRITE = auto()
+Hold = Literal["login", "full", "rate", "write"]
+"""Why a connection is not being read."""
 
 
 class Host(Protocol):
@@ -91,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._limits = host.limits
         self._parser = Parser(self._limits.packet_bytes, self._limits.topic_aliases)
         self._transport: asyncio.Transport | None = None
-        self._holds = Hold(0)
+        self._holds: set[Hold] = set()
         self._closing = False
         self._seen_s = loop.time()
         self._silence_s = self._limits.connect_s
@@ -124,7 +108,7 @@ class Connection(asyncio.Protocol):
         self._fed_bytes += len(data)
         if self.packet is not None:
             self._seen_s = self._loop.time()
-        if not self._holds & Hold.LOGIN:
+        if "login" not in self._holds:
             self._run()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -132,23 +116,23 @@ class Connection(asyncio.Protocol):
         self._host.closed(self)
 
     def pause_writing(self) -> None:
-        self.hold(Hold.WRITE)  # it does not take its answers, so it gets no further questions
+        self.hold("write")  # it does not take its answers, so it gets no further questions
 
     def resume_writing(self) -> None:
-        self.release(Hold.WRITE)
+        self.release("write")
 
     # What the endpoint calls
 
     def hold(self, why: Hold) -> None:
         """Stop reading, for one more reason."""
-        self._holds |= why
+        self._holds.add(why)
         if self._transport is not None:
             self._transport.pause_reading()
 
     def release(self, why: Hold) -> None:
         """Read again, if no other reason holds."""
-        if why & self._holds:
-            self._holds &= ~why
+        if why in self._holds:
+            self._holds.remove(why)
             self._seen_s = self._loop.time()
             if not self._holds and self._transport is not None:
                 self._transport.resume_reading()
@@ -176,7 +160,7 @@ class Connection(asyncio.Protocol):
 
     def proceed(self) -> None:
         """Go on with what came behind CONNECT while its account was being looked at."""
-        self.release(Hold.LOGIN)
+        self.release("login")
         if not self._closing:
             self._run()
 
@@ -192,6 +176,8 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: ProtocolError) -> None:
         """Say why, as far as the client's version can hear it, and close."""
+        if self._closing:
+            return
         self.gone_because = error.detail
         last = b""
         if self.packet is None:
@@ -217,7 +203,7 @@ class Connection(asyncio.Protocol):
 
     def sweep(self, now_s: float) -> None:
         """End a connection that has been silent for too long (3.1.2.10: one and a half times its keep-alive)."""
-        if self._holds & ~Hold.WRITE or now_s - self._seen_s <= self._silence_s:
+        if now_s - self._seen_s <= self._silence_s or self._holds - {"write"}:
             return
         if self._closing:
             self.abort()
@@ -279,8 +265,8 @@ class Connection(asyncio.Protocol):
         now_s = self._loop.time()
         self._paid_until_s = max(self._paid_until_s, now_s - 1.0) + messages / self._limits.messages_per_s
         if self._paid_until_s > now_s:
-            self.hold(Hold.RATE)
-            self._loop.call_later(self._paid_until_s - now_s, self.release, Hold.RATE)
+            self.hold("rate")
+            self._loop.call_later(self._paid_until_s - now_s, self.release, "rate")
 
     def _control(self, packet: Packet) -> bool:
         """Answer; whether to go on with the next packet."""
@@ -298,7 +284,7 @@ class Connection(asyncio.Protocol):
                 self.send(unsuback(packet, version))
             case Release():
                 self.send(pubcomp(packet.packet_id, version))
-        return not self._closing and not self._holds & Hold.LOGIN
+        return not self._closing and "login" not in self._holds
 
     def _connect(self, packet: Connect) -> None:
         if packet.version == 4 and not packet.client_id and not packet.clean:

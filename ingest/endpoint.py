@@ -20,9 +20,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from ingest.accounts import Account, Accounts
-from ingest.connection import Connection, Hold, Limits
+from ingest.connection import Connection, Limits
+from ingest.fields import ProtocolError, Reason
 from ingest.inbox import Batch, Inbox
-from ingest.packets import Connect, ProtocolError, Reason
+from ingest.packets import Connect
 from ingest.source import Delivery, Message
 
 _log = logging.getLogger(__name__)
@@ -141,7 +142,7 @@ class Endpoint:
             return
         self._connections.add(connection)
         if self._full:
-            connection.hold(Hold.FULL)
+            connection.hold("full")
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -157,7 +158,7 @@ class Endpoint:
         if self._accounts is None:
             self._let_in(connection, packet, None)
             return
-        connection.hold(Hold.LOGIN)
+        connection.hold("login")
         check = self._loop.run_in_executor(self._logins, self._accounts.login, packet.user or "", packet.password or b"")
         check.add_done_callback(partial(self._checked, connection, packet))
 
@@ -169,7 +170,7 @@ class Endpoint:
         if not self._full and (self._waiting_messages > self.limits.waiting_messages or self._waiting_bytes > self.limits.waiting_bytes):
             self._full = True
             for each in self._connections:
-                each.hold(Hold.FULL)
+                each.hold("full")
 
     def refused(self, connection: Connection, why: ProtocolError) -> None:
         self._counts["refused"] += 1
@@ -222,7 +223,7 @@ class Endpoint:
         if self._full and self._waiting_messages <= limits.waiting_messages / 2 and self._waiting_bytes <= limits.waiting_bytes / 2:
             self._full = False
             for each in self._connections:
-                each.release(Hold.FULL)
+                each.release("full")
 
     # The thread
 
