@@ -29,6 +29,8 @@ class Rules:
     spill_z: float = 6.0  # step over its standard error
     spill_block_ms: int = 60_000  # load is averaged over this before a step is sought
     spill_blocks: int = 3  # blocks needed on each side of the step
+    hold_ms: int = 1_800_000  # a checkpoint stays this far behind the newest reading, so that ordinary late ones come after it
+    checkpoint_ms: int = 1_800_000  # at most one checkpoint per truck in this much device time
     pair_ms: int = 14_400_000  # longest stay between first and second weighing
 
 
