@@ -68,6 +68,7 @@ class Endpoint:
         flush_messages: int = 20_000,
         flush_s: float = 0.005,
     ) -> None:
+        addresses = _addresses(host, port, loopback_only=accounts is None)
         self.limits = limits or Limits()
         self._accounts, self._tls = accounts, tls
         self._inbox: Inbox[Connection] = Inbox(flush_messages, flush_s)
@@ -81,7 +82,6 @@ class Endpoint:
         self._logins = ThreadPoolExecutor(_LOGIN_THREADS, "mqtt-login")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mqtt-endpoint", daemon=True)
-        addresses = _addresses(host, port, loopback_only=accounts is None)
         self._thread.start()
         self._serve(addresses, port)
 
