@@ -20,6 +20,7 @@ from core.columns import MISSING, UNKNOWN, Columns, Floats, Ints
 
 C = TypeVar("C", bound=Columns)
 Column = npt.NDArray[Any]
+Buffer = bytes | memoryview
 
 MAGIC = b"PLM1"
 FEW_ROWS = 1000
@@ -42,7 +43,7 @@ class Part(msgspec.Struct, array_like=True):
     kind: str  # raw, int, decimal, text
     dtype: str  # of the column; empty for text
     size: int = 0  # bytes in the body
-    width: int = 0  # bytes per stored integer; 0 when all are the same
+    width: int = 0  # bytes per stored value; 0 when all are the same, and for text
     base: int = 0  # added to every stored integer
     first: int | None = None  # the first value, when differences are stored
     scale: int = 1  # decimal: integers per unit
@@ -53,7 +54,7 @@ class Header(msgspec.Struct, array_like=True):
     """What a body holds."""
 
     rows: int
-    packed: bool  # every column is a zlib stream
+    packed: bool  # every column is a zlib stream of its values' first bytes, then of their second ones …
     parts: list[Part]
 
 
@@ -67,7 +68,7 @@ def encode(table: Columns, level: int = 0) -> bytes:
     for name in table.names():
         part, body = _encode_column(name, getattr(table, name), level)
         if level:
-            body = zlib.compress(body, level)
+            body = zlib.compress(_transposed(body, part.width), level)
         part.size = len(body)
         parts.append(part)
         bodies.append(body)
@@ -89,8 +90,10 @@ def decode(table: type[C], body: bytes) -> C:
     for part in header.parts:
         end = start + part.size
         if part.name in wanted:
-            column = memoryview(body)[start:end]
-            columns[part.name] = _decode_column(part, zlib.decompress(column) if header.packed else column, header.rows)
+            column: Buffer = memoryview(body)[start:end]
+            if header.packed:
+                column = _transposed(zlib.decompress(column), part.width, back=True)
+            columns[part.name] = _decode_column(part, column, header.rows)
         start = end
     absent = {name: not_measured(dtype, header.rows) for name, dtype in wanted.items() if name not in columns}
     return table(**columns, **absent)
@@ -121,19 +124,27 @@ def _encode_column(name: str, column: Column, level: int) -> tuple[Part, bytes]:
     if column.dtype.kind == "U":
         return Part(name, "text", ""), msgspec.json.encode(column.tolist())
     if len(column) == 0 or (len(column) < FEW_ROWS and not level):
-        return Part(name, "raw", column.dtype.str), column.tobytes()
+        return Part(name, "raw", column.dtype.str, width=column.itemsize), column.tobytes()
     if column.dtype.kind == "f":
         return _encode_floats(Part(name, "decimal", column.dtype.str), column, level)
     return _encode_ints(Part(name, "int", column.dtype.str), column.astype(np.int64), level)
 
 
-def _decode_column(part: Part, body: Any, rows: int) -> Column:
+def _decode_column(part: Part, body: Buffer, rows: int) -> Column:
     if part.kind == "text":
         return np.array(_TEXTS.decode(body), dtype=np.str_)
     if part.kind == "raw":
         return np.frombuffer(body, part.dtype)
     ints = _decode_ints(part, body, rows)
     return _decode_floats(part, ints) if part.kind == "decimal" else ints.astype(part.dtype, copy=False)
+
+
+def _transposed(body: bytes, width: int, *, back: bool = False) -> bytes:
+    """First bytes first: zlib then finds the high bytes, which hardly change, side by side; smaller and faster."""
+    if width < 2 or not body:
+        return body
+    matrix = np.frombuffer(body, np.uint8).reshape((width, -1) if back else (-1, width))
+    return matrix.T.tobytes()
 
 
 def _encode_ints(part: Part, values: Ints, level: int) -> tuple[Part, bytes]:
@@ -149,7 +160,7 @@ def _encode_ints(part: Part, values: Ints, level: int) -> tuple[Part, bytes]:
     return part, (values.view(np.uint64) - _wrapped(part.base)).astype(f"<u{part.width}").tobytes()
 
 
-def _decode_ints(part: Part, body: Any, rows: int) -> Ints:
+def _decode_ints(part: Part, body: Buffer, rows: int) -> Ints:
     stored = rows if part.first is None else rows - 1
     ints = np.full(stored, _wrapped(part.base))
     if part.width:
@@ -182,7 +193,7 @@ def _encode_floats(part: Part, column: Floats, level: int) -> tuple[Part, bytes]
                     part.nan = int(ints.min()) - 1
                     ints[missing] = part.nan
                 return _encode_ints(part, ints, level)
-    part.kind = "raw"
+    part.kind, part.width = "raw", column.itemsize
     return part, column.tobytes()
 
 

@@ -11,15 +11,20 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from storage.codec import DamagedError
 from storage.schema import FORMAT, SCHEMA
 
+
+def _as_int(value: Any) -> int:
+    return int(value)
+
+
 for integer in (np.int8, np.int32, np.int64, np.bool_):
-    sqlite3.register_adapter(integer, int)  # sqlite3 would bind a NumPy integer as a blob, without a word
+    sqlite3.register_adapter(integer, _as_int)  # sqlite3 would bind a NumPy integer as a blob, without a word
 
 
 class JournalError(Exception):
@@ -98,27 +103,25 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._turn = threading.RLock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lease = Lease(path.with_name(path.name + ".lock"))
-        try:
-            self._db = self._open()
-        except BaseException:
-            self._lease.release()
-            raise
+        with explained(path, "open"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lease = Lease(path.with_name(path.name + ".lock"))
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)  # guarded by _turn
+            try:
+                self._prepare()
+            except BaseException:
+                self.close()
+                raise
 
-    def _open(self) -> sqlite3.Connection:
-        with explained(self.path, "open"):
-            db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)  # guarded by _turn
-            # Blobs of tens of kilobytes: fewer, larger pages. The WAL is cut back after a burst.
-            for pragma in ("page_size = 16384", "journal_mode = wal", "synchronous = full", "journal_size_limit = 67108864"):
-                db.execute(f"pragma {pragma}")
-            found = db.execute("pragma user_version").fetchone()[0]
-            if found == 0:
-                db.executescript(f"begin immediate; {SCHEMA} pragma user_version = {FORMAT}; commit;")
-            elif found != FORMAT:
-                db.close()
-                raise JournalError(f"{self.path}: the file has format {found}, this program reads and writes format {FORMAT}")
-            return db
+    def _prepare(self) -> None:
+        # Blobs of tens of kilobytes: fewer, larger pages. The WAL is cut back after a burst.
+        for pragma in ("page_size = 16384", "journal_mode = wal", "synchronous = full", "journal_size_limit = 67108864"):
+            self._db.execute(f"pragma {pragma}")
+        found = self._db.execute("pragma user_version").fetchone()[0]
+        if found == 0:
+            self._db.executescript(f"begin immediate; {SCHEMA} pragma user_version = {FORMAT}; commit;")
+        elif found != FORMAT:
+            raise JournalError(f"{self.path}: the file has format {found}, this program reads and writes format {FORMAT}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

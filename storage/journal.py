@@ -115,16 +115,16 @@ class Journal:
         tables, quarantined = [table for table in tables if len(table)], [table for table in quarantined if len(table)]
         if not (tables or dead_letters or quarantined):
             return self.position()[0]
-        new = list(self._new)
         with self.writer.transaction() as db:
-            db.executemany("insert into assets values (?, ?, ?, ?)", [(number, *astuple(self._assets[number])) for number in new])
+            new = list(self._new)
+            db.executemany("insert or ignore into assets values (?, ?, ?, ?)", [(number, *astuple(self._assets[number])) for number in new])
             commit = self._append(db, tables)
             for table in quarantined:
                 quarantine.put(db, table)
             db.executemany(_PUT_DEAD_LETTER, [_storable(letter) for letter in dead_letters])
-            del self._new[: len(new)]
-        for table in quarantined:
-            self._suspects |= {(measurement_of(type(table)), asset) for asset in np.unique(table.asset).tolist()}
+        with self._naming:
+            self._new = [number for number in self._new if number not in new]
+        self._suspects = self._suspects.union(*(_suspects(table) for table in quarantined))
         return commit
 
     def _append(self, db: sqlite3.Connection, tables: Sequence[Readings]) -> int:
@@ -212,7 +212,7 @@ class Journal:
             if len(rows):
                 self._append(db, [rows])
                 quarantine.release(db, table, asset)
-        self._suspects.discard((measurement_of(table), asset))
+        self._suspects = self._suspects - {(measurement_of(table), asset)}
         return len(rows)
 
     def put_status(self, part: str, state: Mapping[str, object]) -> None:
@@ -241,6 +241,10 @@ class Journal:
 _COUNT_RECEIVED = "insert into received values (?, ?) on conflict do update set rows = rows + excluded.rows"
 _PUT_DEAD_LETTER = """insert into dead_letters (received_ms, topic, reason, detail, payload, size, sha256)
     values (?, ?, ?, ?, ?, ?, ?)"""
+
+
+def _suspects(quarantined: Readings) -> set[tuple[str, int]]:
+    return {(measurement_of(type(quarantined)), asset) for asset in np.unique(quarantined.asset).tolist()}
 
 
 def _storable(letter: DeadLetter) -> tuple[object, ...]:

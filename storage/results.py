@@ -101,6 +101,13 @@ class Results:
         tables = added, [said[key] for key in changed], [known[key].row for key in gone]
         return Changes(*(from_rows(table, part) for part in tables))
 
+    def ended(self, table: type[E], from_ms: int, to_ms: int) -> E:
+        """The events that hold and ended in ``from_ms <= end_ms < to_ms``, by key; those that this transaction stored included."""
+        sheet: Sheet[E] = SHEETS[table]
+        held = f"where {sheet.end} >= ? and {sheet.end} < ? and withdrawn = 0 order by {', '.join(sheet.key)}"
+        with self._writer.transaction() as db:
+            return from_rows(table, db.execute(sheet.select(held), (from_ms, to_ms)))
+
     def save_checkpoints(self, checkpoints: Columns) -> None:
         """Keep the points from which a derivation can go on: any table with ``asset``, ``t_ms`` and the carried state.
 
