@@ -24,7 +24,7 @@ class Groups:
     end: Ints
 
     @classmethod
-    def of(cls, *keys: Ints) -> Self:
+    def of(cls, *keys: npt.NDArray[Any]) -> Self:
         """Group rows that agree in all keys with the row before."""
         rows = len(keys[0])
         new = np.ones(rows, dtype=np.bool_)

@@ -59,6 +59,16 @@ class Fixes(Columns):
         newest.t_ms[own], newest.lat_e7[own], newest.lon_e7[own] = self.t_ms[fix[own]], self.lat_e7[fix[own]], self.lon_e7[fix[own]]
         return newest
 
+    def without(self, masked: Bools, anchors: Anchors) -> Self:
+        """The other fixes, with new legs where the fix before was masked."""
+        rest = np.flatnonzero(~masked)
+        kept = self.take(rest)
+        bridge = np.flatnonzero(masked[rest - 1])
+        origin = kept.newest(anchors, kept.truck[bridge], kept.row[bridge] - 1)
+        kept.leg_m[bridge] = distances_m(origin.lat_e7, origin.lon_e7, kept.lat_e7[bridge], kept.lon_e7[bridge])
+        kept.leg_ms[bridge] = kept.t_ms[bridge] - origin.t_ms
+        return kept
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Excursions(Columns):
@@ -113,74 +123,93 @@ def believe(trucks: Groups, t_ms: Ints, lat_e7: Int32s, lon_e7: Int32s, anchors:
     fast = fixes.leg_m > reach_m(fixes.leg_ms, rules)
     if not fast.any():
         return fixes, Excursions.empty(), Doubts.empty()
-    walk = _Walk(fixes, rules, anchors)
-    own = Groups.of(fixes.truck)
-    for group in np.unique(own.holding(np.flatnonzero(fast))).tolist():
-        walk.through(slice(int(own.first[group]), int(own.end[group])), fast, int(trucks.end[fixes.truck[own.first[group]]]))
-    kept = Fixes.at(fixes.row[~walk.masked], trucks, t_ms, lat_e7, lon_e7, anchors)
-    return kept, _excursions(walk.excursions, fixes.row), Doubts.of(first=[a for a, _ in walk.doubts], end=[b for _, b in walk.doubts])
+    segments = _Segments.split(fixes, fast, anchors, rules)
+    kept, moved = _walk(segments, fixes, anchors, rules)
+    excursions, doubts = _reckon(segments, kept, moved, fixes, trucks, rules)
+    return fixes.without(np.repeat(~kept, segments.end - segments.first), anchors), excursions, doubts
 
 
-class _Walk:
-    """Walks the segments of single trucks, which is rare: only where a leg was too fast."""
+@dataclass(frozen=True, eq=False, slots=True)
+class _Segments(Columns):
+    """Runs [first, end) of fixes without a fast leg."""
 
-    def __init__(self, fixes: Fixes, rules: Rules, anchors: Anchors) -> None:
-        self.fixes, self.rules, self.anchors = fixes, rules, anchors
-        self.masked = np.zeros(len(fixes), dtype=np.bool_)
-        self.excursions: list[tuple[int, int, float, float, int]] = []
-        self.doubts: list[tuple[int, int]] = []
+    first: Ints
+    end: Ints
+    truck: Ints
+    far: Bools  # out of reach from the segment before (the anchor, for a truck's first)
+    far_over: Bools  # the same, were the segment before masked
+    lasting: Bools  # long enough to be believed wherever it is
 
-    def through(self, span: slice, fast: Bools, end_row: int) -> None:
-        """Walk one truck's fixes; doubt that is left lasts to its ``end_row``."""
-        starts = [span.start, *(np.flatnonzero(fast[span.start + 1 : span.stop]) + span.start + 1).tolist()]
-        last, pending = -1, -1  # the last believed fix (-1: the anchor), the first fix of the excursion
-        for start, stop in zip(starts, [*starts[1:], span.stop], strict=True):
-            settled = self._settled(start, stop)
-            if self._reached(last, start):
-                self._end(pending, last, start)
-                last, pending = stop - 1, -1
-            elif settled >= 0:
-                self._end(pending, last, start)
-                self.doubts.append((self._row(start), self._row(settled)))
-                last, pending = stop - 1, -1
-            else:
-                self.masked[start:stop] = True
-                pending = start if pending < 0 else pending
-        if pending >= 0:
-            self.doubts.append((self._row(pending), end_row))
-
-    def _row(self, fix: int) -> int:
-        return int(self.fixes.row[fix])
-
-    def _settled(self, start: int, stop: int) -> int:
-        """The fix at which a segment has lasted long enough; -1 when it never did."""
-        t_ms = self.fixes.t_ms[start:stop]
-        late = int(np.searchsorted(t_ms, t_ms[0] + self.rules.jump_settle_ms))
-        return start + late if late < len(t_ms) else -1
-
-    def _leg(self, last: int, fix: int) -> tuple[float, float]:
-        """Distance from the last believed fix, and how far the truck could have come [m]; NaN where there is none."""
-        fixes = self.fixes
-        origin: Anchors | Fixes = fixes if last >= 0 else self.anchors
-        at = [last] if last >= 0 else [int(fixes.truck[fix])]
-        if origin.t_ms[at[0]] == NEVER_MS:
-            return np.nan, np.nan
-        distance_m = distances_m(origin.lat_e7[at], origin.lon_e7[at], fixes.lat_e7[[fix]], fixes.lon_e7[[fix]])
-        return float(distance_m[0]), float(reach_m(fixes.t_ms[fix] - origin.t_ms[at], self.rules)[0])
-
-    def _reached(self, last: int, fix: int) -> bool:
-        distance_m, reach = self._leg(last, fix)
-        return not distance_m > reach
-
-    def _end(self, pending: int, last: int, fix: int) -> None:
-        """An excursion, if there was one, ends where this fix is believed."""
-        if pending >= 0:
-            self.doubts.append((self._row(pending), self._row(fix)))
-            self.excursions.append((pending, self._row(fix), *self._leg(last, pending), int(self.masked[pending:fix].sum())))
+    @classmethod
+    def split(cls, fixes: Fixes, fast: Bools, anchors: Anchors, rules: Rules) -> Self:
+        first = np.union1d(Groups.of(fixes.truck).first, np.flatnonzero(fast))
+        end = np.append(first, len(fixes))[1:]
+        previous = np.append(first[:1], first[:-1])
+        return cls(
+            first,
+            end,
+            fixes.truck[first],
+            fast[first],
+            _out_of_reach(previous, first, fixes, anchors, rules),
+            fixes.t_ms[end - 1] - fixes.t_ms[first] >= rules.jump_settle_ms,
+        )
 
 
-def _excursions(found: list[tuple[int, int, float, float, int]], rows: Ints) -> Excursions:
-    if not found:
-        return Excursions.empty()
-    first, end, distance, reach, fixes = zip(*found, strict=True)
-    return Excursions.of(first=rows[list(first)], end=end, distance_m=distance, reach_m=reach, fixes=fixes)
+def _out_of_reach(since: Ints, fix: Ints, fixes: Fixes, anchors: Anchors, rules: Rules) -> Bools:
+    """Whether each of these fixes is out of reach from the last fix before ``since``; from nowhere, everything is in reach."""
+    origin = fixes.newest(anchors, fixes.truck[fix], fixes.row[since] - 1)
+    distance_m = distances_m(origin.lat_e7, origin.lon_e7, fixes.lat_e7[fix], fixes.lon_e7[fix])
+    out: Bools = distance_m > reach_m(fixes.t_ms[fix] - origin.t_ms, rules)
+    return out
+
+
+def _walk(segments: _Segments, fixes: Fixes, anchors: Anchors, rules: Rules) -> tuple[Bools, Bools]:
+    """Decide one segment after another which to keep, and which of these only because the truck stayed there.
+
+    A loop, because each decision rests on the last; there are as few segments as trucks and fast legs.
+    """
+    truck, far, far_over, lasting = (getattr(segments, name).tolist() for name in ("truck", "far", "far_over", "lasting"))
+    kept, moved = np.zeros(len(segments), dtype=np.bool_), np.zeros(len(segments), dtype=np.bool_)
+    since = 0  # the first segment after the last one kept
+    for segment in range(len(segments)):
+        if segment and truck[segment] != truck[segment - 1]:
+            since = segment
+        masked = segment - since
+        if masked < 2:
+            out = (far, far_over)[masked][segment]
+        else:
+            out = bool(_out_of_reach(segments.first[[since]], segments.first[[segment]], fixes, anchors, rules)[0])
+        if not out or lasting[segment]:
+            kept[segment], moved[segment] = True, out
+            since = segment + 1
+    return kept, moved
+
+
+def _reckon(segments: _Segments, kept: Bools, moved: Bools, fixes: Fixes, trucks: Groups, rules: Rules) -> tuple[Excursions, Doubts]:
+    """Put masked segments together to excursions, and say which rows were in doubt for how long."""
+    runs = Groups.of(segments.truck, kept)
+    away = ~kept[runs.first]
+    first, back = segments.first[runs.first[away]], runs.end[away]
+    truck = fixes.truck[first]
+    ended = np.append(segments.truck, -1)[back] == truck
+    believed = np.append(segments.first, len(fixes))[back]
+    again = np.where(ended, np.append(fixes.row, 0)[believed], trucks.end[truck])
+    excursions = Excursions(
+        fixes.row[first[ended]],
+        again[ended],
+        fixes.leg_m[first[ended]],
+        reach_m(fixes.leg_ms[first[ended]], rules),
+        (believed - first)[ended],
+    )
+    stayed = segments.take(moved)
+    settled = [_settled(fixes, *span, rules) for span in zip(stayed.first.tolist(), stayed.end.tolist(), strict=True)]
+    doubts = Doubts.of(
+        first=fixes.row[np.concatenate([first, stayed.first])],
+        end=np.concatenate([again, fixes.row[np.array(settled, dtype=np.int64)]]),
+    )
+    return excursions, doubts
+
+
+def _settled(fixes: Fixes, first: int, end: int, rules: Rules) -> int:
+    """The fix at which a segment had lasted long enough."""
+    return first + int(np.searchsorted(fixes.t_ms[first:end], fixes.t_ms[first] + rules.jump_settle_ms))
