@@ -184,7 +184,7 @@ def _encode_floats(part: Part, column: Floats, level: int) -> tuple[Part, bytes]
     missing = np.isnan(column)
     bits = column.view(np.int64)
     known = np.where(missing, 0.0, column)
-    if np.abs(known).max() * _SCALES[-1] < _EXACT and bool((bits[missing] == _NAN_BITS).all()):
+    if np.abs(known).max() < _EXACT / _SCALES[-1] and bool((bits[missing] == _NAN_BITS).all()):
         for scale in _SCALES:
             ints = np.rint(known * scale).astype(np.int64)
             if bool(((ints / scale).view(np.int64) == known.view(np.int64)).all()):

@@ -17,9 +17,10 @@ import numpy as np
 
 from core.columns import Bools, Ints
 from core.readings import Readings
-from storage import blocks, quarantine, sheets
-from storage.assets import MEASUREMENTS, AssetKey, assets_of, measurement_of
+from storage import batches, quarantine, readings, sheets
+from storage.assets import AssetKey, assets_of, measurement_of
 from storage.database import Readers, Writer
+from storage.sealing import Sealer
 
 C = TypeVar("C", bound=Readings)
 Clock = Callable[[], int]
@@ -45,8 +46,8 @@ class Journal:
         self.path = writer.path
         self.writer, self.readers = writer, readers
         self._clock = clock
-        self._hot_rows, self._hot_batches = hot_rows, hot_batches
-        self._naming, self._sealing = threading.Lock(), threading.Lock()
+        self._sealer = Sealer(writer, readers, hot_rows, hot_batches)
+        self._naming = threading.Lock()
         with writer.transaction() as db:
             sheets.prepare(db)
             self._assets = assets_of(db)
@@ -55,7 +56,7 @@ class Journal:
         self._new: list[int] = []  # asset numbers that no commit has made durable yet
 
     @classmethod
-    def open(cls, path: Path | str, clock: Clock, *, hot_rows: int = 500_000, hot_batches: int = 1_000) -> Self:
+    def open(cls, path: Path | str, clock: Clock, *, hot_rows: int = 500_000, hot_batches: int = 200) -> Self:
         """Open the SQLite file as its only writer; it is made, with its folder, when it is not there.
 
         Parameters
@@ -63,7 +64,7 @@ class Journal:
         clock
             Milliseconds since 1970, for the time stamps of status rows.
         hot_rows, hot_batches
-            `seal` does nothing until there are more rows, or more batches, than this.
+            Above so many hot rows, `seal` makes blocks of them; above so many hot batches, it puts small ones together.
 
         Raises
         ------
@@ -132,7 +133,7 @@ class Journal:
         query = "update position set journalled = journalled + 1 returning journalled"
         commit: int = db.execute(query).fetchall()[0][0]
         for table in tables:
-            blocks.append(db, commit, table)
+            batches.append(db, commit, table)
             db.execute(_COUNT_RECEIVED, (measurement_of(type(table)), len(table)))
         return commit
 
@@ -145,15 +146,12 @@ class Journal:
     def read(self, table: type[C], assets: Ints | None, from_ms: int, to_ms: int) -> C:
         """The readings of these assets (of all, if None) with ``from_ms <= t_ms < to_ms``: one per identity, sorted."""
         with self.readers.snapshot() as db:
-            return blocks.read(db, table, assets, from_ms, to_ms)
+            return readings.read(db, table, assets, from_ms, to_ms)
 
     def contains(self, rows: Readings) -> Bools:
         """Which of these rows, content included, are journalled already."""
-        if not len(rows):
-            return np.zeros(0, dtype=bool)
         with self.readers.snapshot() as db:
-            stored = blocks.parts(db, type(rows), np.unique(rows.asset), int(rows.t_ms.min()), int(rows.t_ms.max()) + 1)
-        return blocks.contained(rows, stored)
+            return readings.contains(db, rows)
 
     def after(self, commit: int) -> Iterator[tuple[int, list[Readings]]]:
         """The commits after this one, in order, as long as their results are not stored; what they held besides readings is left out."""
@@ -163,31 +161,18 @@ class Journal:
             ).fetchall()
         for (number,) in numbers:
             with self.readers.snapshot() as db:
-                tables = blocks.batches_of(db, number)
+                tables = batches.of_commit(db, number)
             yield number, tables
 
-    def seal(self, through: int | None = None) -> int:
-        """Move hot batches into blocks when there are too many of them. Returns how many rows left the hot batches.
+    def seal(self, through: int | None = None) -> bool:
+        """Do a bounded piece of tidying, where hot batches or rows are too many; whether there may be more to do. Changes no read.
 
         Parameters
         ----------
         through
-            The newest commit to move. If None, the newest one whose results are stored, so that `after` can repeat the others.
+            The newest commit to touch. If None, the newest one whose results are stored, so that `after` can repeat the others.
         """
-        with self._sealing:
-            with self.readers.snapshot() as db:
-                limit = db.execute("select derived from position").fetchone()[0] if through is None else through
-                query = "select count(*), coalesce(sum(rows), 0) from batches where commit_number <= ?"
-                batches, rows = db.execute(query, (limit,)).fetchone()
-                if batches <= self._hot_batches and rows <= self._hot_rows:
-                    return 0
-                # Packed before the writer is asked to wait; nobody else changes blocks, or batches of old commits.
-                grown = [block for table in MEASUREMENTS.values() for block in blocks.merge(db, blocks.sealable(db, table, limit))]
-            with self.writer.transaction() as db:
-                for block in grown:
-                    blocks.put(db, block)
-                db.execute("delete from batches where commit_number <= ?", (limit,))
-            return int(rows)
+        return self._sealer.step(self.position()[1] if through is None else through)
 
     def quarantine_holds(self, rows: Readings) -> Bools:
         """Which of these rows have an identity that is in quarantine."""
@@ -225,14 +210,14 @@ class Journal:
         """How far the journal is, and how much room it has."""
         with self.readers.snapshot() as db:
             journalled, derived = db.execute("select journalled, derived from position").fetchone()
-            batches, rows = db.execute("select count(*), coalesce(sum(rows), 0) from batches where commit_number >= 0").fetchone()
+            hot_batches, hot_rows = batches.extent(db)
         sizes = [file.stat().st_size for file in (self.path, self.path.with_name(self.path.name + "-wal")) if file.exists()]
         free = shutil.disk_usage(self.path.parent).free
         return {
             "commit": journalled,
             "derived_commit": derived,
-            "hot_batches": batches,
-            "hot_rows": rows,
+            "hot_batches": hot_batches,
+            "hot_rows": hot_rows,
             "file_bytes": sum(sizes),
             "free_bytes": free,
         }

@@ -162,8 +162,9 @@ def _known(db: sqlite3.Connection, sheet: Sheet[Any], scope: Scope) -> dict[Row,
     if scope is None:
         where = ""
     elif isinstance(scope, Mapping):
-        after = f"and {sheet.start} > json_extract(scope.value, '$[1]')" if sheet.start else ""
-        where = f"join json_each(?) scope on asset = json_extract(scope.value, '$[0]') {after}"
+        # Inside its own select: flags have a column called value, as json_each has.
+        pairs = "select json_extract(value, '$[0]') wanted, json_extract(value, '$[1]') since from json_each(?)"
+        where = f"join ({pairs}) on asset = wanted {f'and {sheet.start} > since' if sheet.start else ''}"
         values = [json.dumps([[int(asset), int(since)] for asset, since in scope.items()])]
     else:
         where, values = "where day in (select value from json_each(?))", [json.dumps([int(day) for day in scope])]

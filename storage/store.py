@@ -16,7 +16,7 @@ import numpy as np
 from core.columns import Bools, Columns, Ints
 from core.events import Cycles, DayTotals, FlagKind, Flags, Latest, Tickets
 from core.readings import TruckReadings
-from storage import blocks
+from storage import readings
 from storage.assets import MEASUREMENTS, AssetKey, assets_of
 from storage.database import Readers
 from storage.journal import DeadLetter
@@ -124,7 +124,7 @@ class EmbeddedStore:
 
     def track(self, asset: int, from_ms: int, to_ms: int) -> TruckReadings:
         with self._readers.snapshot() as db:
-            return blocks.read(db, TruckReadings, np.array([asset], np.int64), from_ms, to_ms)
+            return readings.read(db, TruckReadings, np.array([asset], np.int64), from_ms, to_ms)
 
     def cycles(self, from_ms: int, to_ms: int, asset: int | None = None, limit: int = LIMIT) -> Stored[Cycles]:
         return self._overlapping(CYCLES, from_ms, to_ms, {"asset": asset}, limit)
@@ -154,7 +154,7 @@ class EmbeddedStore:
             letters = dict(db.execute("select reason, count(*) from dead_letters group by reason order by reason"))
             measurements = {}
             for name, table in MEASUREMENTS.items():
-                contents, identities = blocks.count(db, table)
+                contents, identities = readings.count(db, table)
                 measurements[name] = MeasurementCounts(received.get(name, 0), identities, contents - identities, held.get(name, 0))
         return Counts(measurements, letters)
 

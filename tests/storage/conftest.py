@@ -28,6 +28,17 @@ def same_rows(left: Readings, right: Readings) -> bool:
     return all(a.tolist() == b.tolist() if a.dtype.kind == "U" else a.tobytes() == b.tobytes() for a, b in pairs)
 
 
+def seal_through(journal: Journal, commit: int) -> None:
+    while journal.seal(commit):
+        pass
+
+
+@pytest.fixture(scope="session")
+def seal() -> Callable[[Journal, int], None]:
+    """Seal to the end what is committed so far."""
+    return seal_through
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.sqlite"

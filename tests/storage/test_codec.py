@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -53,6 +53,7 @@ def tables(draw: st.DrawFn) -> Every:
     return Every.of(**{name: np.tile(np.asarray(column, Every.dtypes()[name]), repeat) for name, column in columns.items()})
 
 
+@settings(deadline=None)
 @given(tables(), LEVELS)
 def test_every_table_comes_back_bit_for_bit(table: Every, level: int) -> None:
     back = decode(Every, encode(table, level))
@@ -100,6 +101,7 @@ def test_quantised_readings_take_a_fraction_of_their_size() -> None:
     assert len(encode(table, 1)) < 2 * n
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_changed_byte_is_noticed(data: st.DataObject) -> None:
     body = bytearray(encode(Older.of(t_ms=np.arange(20), load_kg=np.arange(20.0)), data.draw(LEVELS)))
