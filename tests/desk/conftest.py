@@ -1,12 +1,19 @@
-"""A small district that is in order, for tests to load whole or to spoil in one place."""
+"""A small district that is in order, to be loaded whole or spoilt in one place, and a desk with a clock and flags to move."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.columns import OPEN_MS
+from core.events import FlagKind, Flags, Latest, Severity
+from desk.alerts import Alert, AlertDesk, AlertRules
 from desk.registry import FolderRegistry
+from storage.assets import AssetKey
+from storage.store import Stored
 
 SQUARE = [[119.90, 31.70], [119.91, 31.70], [119.91, 31.71], [119.90, 31.71], [119.90, 31.70]]
 HOLE = [[119.904, 31.704], [119.906, 31.704], [119.906, 31.706], [119.904, 31.704]]
@@ -68,3 +75,90 @@ def load(tmp_path: Path) -> Callable[..., FolderRegistry]:
 def files() -> dict[str, str]:
     """The text of every file of the district."""
     return dict(FILES)
+
+
+DAY_MS = int(datetime(2022, 3, 1, 12, tzinfo=UTC).timestamp() * 1000)
+"""Now, when a test begins: 20:00 in Wujin."""
+
+
+class SmallStore:
+    """As much of a store as the desk reads, with flags that a test sets, moves and withdraws."""
+
+    def __init__(self) -> None:
+        self.known = {1: AssetKey("wujin", "truck", "T1"), 2: AssetKey("wujin", "truck", "T2"), 3: AssetKey("wujin", "scale", "S1")}
+        self.rows: dict[tuple[int, int, int], tuple[int, bool, dict[str, object]]] = {}
+        self.watermarks: dict[int, int] = {}
+        self.parts: dict[str, dict[str, object]] = {}
+        self.change = 0
+
+    def flag(
+        self, start_ms: int, end_ms: int | None = None, *, asset: int = 1, kind: FlagKind = FlagKind.OVERLOAD_GROSS, **columns: object
+    ) -> None:
+        """Store a flag, new or changed."""
+        self.change += 1
+        row = {
+            "severity": Severity.FAIL,
+            "at_ms": start_ms,
+            "lat_e7": 317051200,
+            "lon_e7": 1199053400,
+            "value": 33420.0,
+            "limit": 31000.0,
+            "u": 820.0,
+            "rows": 14,
+        } | columns
+        row |= {"asset": asset, "kind": kind, "start_ms": start_ms, "end_ms": OPEN_MS if end_ms is None else end_ms}
+        self.rows[asset, kind, start_ms] = self.change, False, row
+
+    def withdraw(self, start_ms: int, *, asset: int = 1, kind: FlagKind = FlagKind.OVERLOAD_GROSS) -> None:
+        self.change += 1
+        self.rows[asset, kind, start_ms] = self.change, True, self.rows[asset, kind, start_ms][2]
+
+    def flags_changed(self, after_change: int, limit: int) -> Stored[Flags]:
+        found = sorted((row for row in self.rows.values() if row[0] > after_change), key=lambda row: row[0])[:limit]
+        rows = Flags.of(**{name: [row[2][name] for row in found] for name in Flags.names()})
+        changes, withdrawn = np.array([row[0] for row in found], np.int64), np.array([row[1] for row in found], np.bool_)
+        return Stored(rows, np.zeros(len(found), np.int64), withdrawn, changes)
+
+    def assets(self) -> dict[int, AssetKey]:
+        return self.known
+
+    def latest(self) -> Latest:
+        count = len(self.watermarks)
+        columns: dict[str, object] = {name: np.zeros(count) for name in Latest.names()} | {"site": [""] * count}
+        return Latest.of(**columns | {"asset": list(self.watermarks), "t_ms": list(self.watermarks.values())})
+
+    def status(self) -> dict[str, dict[str, object]]:
+        return self.parts
+
+
+class Bench:
+    """A desk on a small store, with a clock that the test moves."""
+
+    def __init__(self, path: Path, registry: FolderRegistry, rules: AlertRules) -> None:
+        self.store, self.now_ms = SmallStore(), DAY_MS
+        self._open = lambda: AlertDesk(path, self.store, registry, lambda: self.now_ms, rules)
+        self.desk = self._open()
+
+    def restart(self) -> None:
+        self.desk.close()
+        self.desk = self._open()
+
+    def pass_ms(self, ms: int) -> None:
+        """Let time pass, with everything in order meanwhile."""
+        self.now_ms += ms
+        self.desk.poll()
+
+    def alerts(self) -> list[Alert]:
+        return self.desk.books.list(100)
+
+    def said(self, alert: str | None = None) -> list[str]:
+        """What every message was about, of one alert or of all, in the order of posting."""
+        query = "select about from messages where ? is null or alert = ? order by number"
+        return [about for (about,) in self.desk.books._file.rows(query, (alert, alert))]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, load: Callable[..., FolderRegistry]) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "desk.sqlite", load(), AlertRules(silence_ms=10 * 86_400_000))
+    yield bench
+    bench.desk.close()
