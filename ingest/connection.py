@@ -35,7 +35,7 @@ class Limits:
     waiting_messages: int = 100_000
     waiting_bytes: int = 64 << 20
     messages_per_s: float = math.inf  # of one connection, with one second's worth at once; a faster one is read more slowly
-    receive_maximum: int = 10_000  # unacknowledged messages of one connection (MQTT 5)
+    receive_maximum: int = 65_535  # unacknowledged messages of one connection (MQTT 5); paho does not heed a smaller one
     topic_aliases: int = 100
     connections: int = 10_000
     connect_s: float = 10.0
