@@ -80,9 +80,9 @@ def ticket_flags(tickets: Tickets, weighings: Weighings, gross_limit_kg: Floats,
     ILAC-G8:09/2019, guarded acceptance.
     """
     match = _matched(weighings, rules)
-    if len(match.first) != len(tickets) or len(gross_limit_kg) != len(tickets):
+    if not np.array_equal(tickets.start_ms, weighings.t_ms[match.first]) or len(gross_limit_kg) != len(tickets):
         made = len(match.first)
-        raise ValueError(f"{len(tickets)} tickets and {len(gross_limit_kg)} limits for weighings that make {made}; each needs one")
+        raise ValueError(f"{len(tickets)} tickets, {len(gross_limit_kg)} limits: not those of these weighings, which make {made} tickets")
     parts = [_mismatches(tickets, weighings, match), _overloads(tickets, weighings, match, gross_limit_kg, rules)]
     return _worst_of_each(Flags.concat(parts))
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core import raster
@@ -166,6 +166,7 @@ def degrees(shapes):
 
 
 @given(st.lists(polygons(), min_size=1, max_size=4))
+@settings(deadline=None)
 def test_the_answer_is_that_of_geos_on_corners_edges_holes_and_all_around(shapes):
     points = telling_points(shapes)
     found = sites(*degrees(shapes)).locate(points[:, 1].astype(np.int32), points[:, 0].astype(np.int32))

@@ -158,6 +158,7 @@ READINGS = st.builds(
 
 
 @given(st.lists(READINGS, min_size=1, max_size=20), st.data())
+@settings(deadline=None)
 def test_order_and_repetition_change_nothing(rows, data):
     once = order_dedupe(trucks(*rows))
     repeated = data.draw(st.permutations(rows + data.draw(st.lists(st.sampled_from(rows), max_size=8))))
@@ -168,6 +169,7 @@ def test_order_and_repetition_change_nothing(rows, data):
 
 
 @given(st.lists(READINGS, max_size=20), st.integers(0, 20))
+@settings(deadline=None)
 def test_a_set_joined_to_a_set_is_the_set_of_all(rows, cut):
     """What lets sealed blocks and hot batches be merged in any grouping."""
     part = distinct(trucks(*rows[:cut]))
@@ -187,6 +189,7 @@ def rank(row):
 
 
 @given(st.lists(READINGS, min_size=1, max_size=20))
+@settings(deadline=None)
 def test_the_winner_is_the_greatest_by_the_rule(rows):
     filled = [NOTHING | row for row in rows]
     winners = order_dedupe(trucks(*rows)).winners
@@ -210,7 +213,7 @@ WEIGHINGS = st.builds(
 
 
 @given(st.lists(WEIGHINGS, min_size=1, max_size=12), st.randoms(use_true_random=False))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_text_columns_settle_the_same_in_any_order(rows, random):
     once = order_dedupe(weighings(*rows))
     shuffled = rows * 2
