@@ -69,8 +69,8 @@ class Floods:
 
     def _known(self, marks: Hashes) -> Bools:
         keys = marks.tolist()
-        young, old = (np.fromiter(map(seen.__contains__, keys), bool, len(keys)) for seen, _ in (self._young, self._old))
-        return np.logical_or(young, old)
+        found: list[Bools] = [np.fromiter(map(seen.__contains__, keys), bool, len(keys)) for seen, _ in (self._young, self._old)]
+        return found[0] | found[1]
 
     def _earlier(self, seconds: Ints) -> Ints:
         keys = seconds.tolist()
