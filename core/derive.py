@@ -380,6 +380,7 @@ def _permitted(work: Work) -> Bools:
     settled = t_ms - turned_ms >= rules.sign_window_ms
     newest_ms = np.repeat(t_ms[trucks.end - 1], trucks.end - trucks.first)
     alone = np.append(t_ms[1:] != t_ms[:-1], False)
+    alone[trucks.end - 1] = False  # a reading of the same instant may still come
     in_doubt = spans(work.doubts.first, work.doubts.end, len(t_ms)) | work.loads.doubt
     permitted: Bools = (work.loads.loaded != LADEN) & settled & ~in_doubt & alone & (t_ms <= newest_ms - rules.hold_ms)
     return permitted
