@@ -170,8 +170,9 @@ class AlertDesk:
 
     def _count_silent(self, now_ms: int) -> None:
         """Post one digest of what entered silently, when no more of it comes, or when its first has waited for an hour."""
-        silent = self.books.uncounted()
-        if silent and (now_ms - silent[-1].raised_ms >= self._rules.quiet_ms or now_ms - silent[0].raised_ms >= LONGEST_WAIT_MS):
+        span_ms = self.books.uncounted_span_ms()
+        if span_ms and (now_ms - span_ms[1] >= self._rules.quiet_ms or now_ms - span_ms[0] >= LONGEST_WAIT_MS):
+            silent = self.books.uncounted()
             digest_id = new_id(now_ms)
             for alert in silent:
                 self.books.put(replace(alert, digest=digest_id))

@@ -53,6 +53,7 @@ class Alert:
 Alerts = list[Alert]
 NAMES = tuple(field.name for field in fields(Alert))
 _COLUMNS = ", ".join(NAMES)
+_UNCOUNTED = "rang_ms is null and end_ms is not null and withdrawn_ms is null and digest is null"
 _PLACES = ", ".join("?" * len(NAMES))
 
 
@@ -112,7 +113,13 @@ class Books:
 
     def uncounted(self) -> Alerts:
         """Alerts that entered the books silently and that no digest has counted yet."""
-        return self._select("where rang_ms is null and end_ms is not null and withdrawn_ms is null and digest is null order by raised_ms")
+        return self._select(f"where {_UNCOUNTED} order by raised_ms")
+
+    def uncounted_span_ms(self) -> tuple[int, int] | None:
+        """When the first and the last of these entered; None where there are none."""
+        ends = f"select (select min(raised_ms) from alerts where {_UNCOUNTED}), (select max(raised_ms) from alerts where {_UNCOUNTED})"  # noqa: S608 - own clause
+        [(first_ms, last_ms)] = self._file.rows(ends)
+        return None if first_ms is None else (first_ms, last_ms)
 
     def own_active(self) -> Alerts:
         """The program's own active alerts."""

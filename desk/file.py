@@ -17,10 +17,12 @@ create table alerts (
     raised_ms integer not null, changed_ms integer not null, rang_ms integer, withdrawn_ms integer, digest text,
     acknowledged_ms integer, acknowledged_by text
 ) strict;
-create index alerts_by_asset on alerts (asset, kind, start_ms);
+create index alerts_following on alerts (asset, kind, flag_start_ms);
+create index alerts_deserted on alerts (asset, kind, start_ms) where flag_start_ms is null;
 create index alerts_by_time on alerts (raised_ms);
 create index alerts_active on alerts (asset) where end_ms is null and withdrawn_ms is null;
-create index alerts_silent on alerts (raised_ms) where rang_ms is null and digest is null;
+create index alerts_silent on alerts (raised_ms)
+    where rang_ms is null and end_ms is not null and withdrawn_ms is null and digest is null;
 create table messages (
     number integer primary key autoincrement, alert text not null, about text not null, title text not null, body text not null,
     not_to text not null, created_ms integer not null
