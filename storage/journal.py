@@ -202,9 +202,14 @@ class Journal:
 
     def put_status(self, part: str, state: Mapping[str, object]) -> None:
         """Show how a part of the program does; readers see it under the part's name."""
-        text = json.dumps(state, ensure_ascii=False)
+        self.put_statuses({part: state})
+
+    def put_statuses(self, states: Mapping[str, Mapping[str, object]]) -> None:
+        """Show how several parts do, in one transaction."""
+        now_ms = self._clock()
+        rows = [(part, json.dumps(state, ensure_ascii=False), now_ms) for part, state in states.items()]
         with self.writer.transaction() as db:
-            db.execute("insert or replace into status values (?, ?, ?)", (part, text, self._clock()))
+            db.executemany("insert or replace into status values (?, ?, ?)", rows)
 
     def state(self) -> dict[str, int]:
         """How far the journal is, and how much room it has."""

@@ -139,11 +139,17 @@ def test_dead_letters_and_status_are_shown(journal: Journal, store: EmbeddedStor
     letter = DeadLetter(noon_ms, "plimsoll/v1/x", "bad_topic", "half a pair \ud800", b"\0\xff", 2, "00" * 32)
     journal.commit([], [letter, letter])
     journal.put_status("broker", {"state": "up", "lag_ms": 5})
-    journal.put_status("broker", {"state": "下线"})
+    journal.put_statuses({"broker": {"state": "下线"}, "derive": {"lag_ms": 0}})
     assert [found.payload for found in store.dead_letters()] == [b"\0\xff"] * 2
     assert store.dead_letters(1)[0].detail == "half a pair \\ud800"
     assert store.counts().dead_letters == {"bad_topic": 2}
-    assert store.status() == {"broker": {"state": "下线", "updated_ms": noon_ms}}
+    assert store.status() == {"broker": {"state": "下线", "updated_ms": noon_ms}, "derive": {"lag_ms": 0, "updated_ms": noon_ms}}
+
+
+def test_a_commit_is_synchronised_with_the_disk(journal: Journal) -> None:
+    with journal.writer.transaction() as db:
+        assert db.execute("pragma journal_mode").fetchone() == ("wal",)
+        assert db.execute("pragma synchronous").fetchone() == (2,)  # full
 
 
 def test_the_state_tells_what_is_hot_and_how_much_room_is_left(journal: Journal, rows: Rows, noon_ms: int) -> None:
