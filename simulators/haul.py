@@ -171,6 +171,8 @@ class Haul:
             self._spill(cycle, mischief)
         yield cycle.arrive_ms
         t_ms = self._gate(cycle.arrive_ms)
+        if t_ms > cycle.arrive_ms:
+            yield t_ms
         if weighed:
             yield from self._tip_weighed(t_ms, cycle, start, path, stop_m)
         else:

@@ -71,8 +71,9 @@ def play_shift(scenario: Scenario, day: date) -> Shift:
         hauls[jobs.index(stuck_job)].sensor = "stuck"
     _run(hauls)
     motion = Motion.of(logs, ground.rails, begin_ms)
-    faults = ground.faults + [_detour(motion, scenario, cycle) for cycle in ground.cycles if cycle.mischief == "off_route"]
     stuck = [] if stuck_job is None else [_freeze(stuck_job, logs[stuck_job.truck], rng)]
+    faults = [*ground.faults, *(_repeats(scenario, one) for one in stuck)]
+    faults += [_detour(motion, scenario, cycle) for cycle in ground.cycles if cycle.mischief == "off_route"]
     return Shift(motion, ground.cycles, ground.tickets, faults, stuck, frozenset(job.truck for job in jobs))
 
 
@@ -109,6 +110,10 @@ def _stuck_job(scenario: Scenario, jobs: list[Job]) -> Job | None:
 
 def _freeze(job: Job, log: Logbook, rng: np.random.Generator) -> Stuck:
     return Stuck(job.truck, log.work[1][0], log.work[-1][0], float(rng.integers(5, 40) * 10))
+
+
+def _repeats(scenario: Scenario, stuck: Stuck) -> Fault:
+    return Fault("stuck_load", "truck", scenario.trucks[stuck.truck].id, stuck.from_ms, stuck.to_ms, stuck.load_kg, "kg")
 
 
 def _parked(ground: Ground, truck: Truck, begin_ms: int) -> Logbook:

@@ -168,8 +168,15 @@ def indication_messages(
 
 def movement_messages(scenario: Scenario, numbered: Iterable[tuple[str, Movement]], rng: np.random.Generator) -> Iterator[Message]:
     """What a transfer station notes of each vehicle."""
-    for number, move in numbered:
-        facts = {"number": number, "plate": move.plate, "mass_kg": move.mass_kg, "stream": move.stream, "direction": move.direction}
+    for seq, (number, move) in enumerate(numbered, 1):
+        facts = {
+            "seq": seq,
+            "number": number,
+            "plate": move.plate,
+            "mass_kg": move.mass_kg,
+            "stream": move.stream,
+            "direction": move.direction,
+        }
         yield _single(topic(scenario, "station", move.station.id, "movement"), move.t_ms, facts, rng)
 
 

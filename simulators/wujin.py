@@ -5,7 +5,7 @@ from itertools import cycle, islice
 import numpy as np
 
 from simulators.densities import MUCK_BANK
-from simulators.geography import Block, Path, Streets, along
+from simulators.geography import Path, Streets
 from simulators.scenario import Company, Permit, Route, Scale, Scenario, Site, Station, Truck
 
 YEAR_M3 = 1_505_600
@@ -101,7 +101,7 @@ def scenario(seed: int = 2022) -> Scenario:
         vehicles=tuple(_vehicles(rng, companies, plates)),
         scales=tuple(_scales(site)),
         stations=(
-            Station("mahang", site["T01"], "马杭转运站", "Mahang Transfer Station", 200, 190, "incinerator"),
+            Station("mahang", site["T01"], "马杭转运站", "Mahang Transfer Station", 200, 185, "incinerator"),
             Station("chengnan", site["T02"], "城南转运站", "Chengnan Transfer Station", 400, 320, "landfill"),
         ),
         clock_behind=_first_smart(permits, "D06"),
@@ -152,7 +152,7 @@ def _route(streets: Streets, rng: np.random.Generator, key: str, source: Site, s
     return Route(key, source, sink, 50, path)
 
 
-def _plates(rng: np.random.Generator) -> "list[str]":
+def _plates(rng: np.random.Generator) -> list[str]:
     """Invented plates of Changzhou (苏D), all different, in random order."""
     drawn: dict[str, None] = {}
     while len(drawn) < 500:
@@ -189,7 +189,7 @@ def _permits(routes: tuple[Route, ...], trucks: tuple[Truck, ...]) -> list[Permi
         share[weighed[0] if truck.type == "other" else next(turn)].append(truck)
     volume = YEAR_M3 * 1.15 / len(trucks)
     return [
-        Permit(f"WJ2022-{n + 1:03d}", route, n % 4 != 3, round(volume * len(share[n]), -2).__int__(), tuple(share[n]))
+        Permit(f"WJ2022-{n + 1:03d}", route, n % 4 != 3, round(volume * len(share[n]) / 100) * 100, tuple(share[n]))
         for n, route in enumerate(routes)
     ]
 
@@ -204,7 +204,7 @@ def _vehicles(rng: np.random.Generator, companies: list[Company], plates: list[s
     container = [("container", f"K{n:03d}", 4, 31_000, 14_500) for n in range(1, 31)]
     owners = islice(cycle(companies), 90)
     return [
-        Truck(key, plates.pop(), kind, axles, limit - tare, tare + int(rng.integers(-3, 4)) * 100, limit, owner, 0.0, None)
+        Truck(key, plates.pop(), kind, axles, limit - tare - 300, tare + int(rng.integers(-3, 4)) * 100, limit, owner, 0.0, None)
         for (kind, key, axles, limit, tare), owner in zip(collection + container, owners, strict=True)
     ]
 
@@ -217,11 +217,3 @@ def _scales(site: dict[str, Site]) -> list[Scale]:
     landfill = Scale("landfill", site["L01"], "夹山地磅", "Jiashan Weighbridge", True)
     incinerator = Scale("incinerator", site["I01"], "焚烧厂地磅", "Incinerator Weighbridge", False)
     return [landfill, incinerator, *disposal]
-
-
-def lengths_m(scenario: Scenario) -> list[float]:
-    """Length of each route."""
-    return [float(along(route.path)[-1]) for route in scenario.routes]
-
-
-__all__ = ["MEAN_DAY_KG", "YEAR_M3", "Block", "lengths_m", "scenario"]
