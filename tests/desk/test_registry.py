@@ -1,12 +1,15 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from desk.entries import Hours
 from desk.registry import FolderRegistry, Registry, RegistryError, core_sites, gross_limits_kg, truck_specs, trucks_at
+from simulators.registry import write_registry
+from simulators.wujin import scenario
 
 Load = Callable[..., FolderRegistry]
 JULY_MS = int(datetime(2022, 6, 30, 16, tzinfo=UTC).timestamp() * 1000)
@@ -154,3 +157,11 @@ def test_a_folder_without_a_description_is_refused(load: Load) -> None:
 def test_a_misspelt_file_is_an_error_not_a_silence(load: Load, files: dict[str, str]) -> None:
     with pytest.raises(RegistryError, match=r"'truck\.csv', expected one of .*trucks\.csv"):
         load({"trucks.csv": None, "truck.csv": files["trucks.csv"]})
+
+
+def test_the_scenarios_registry_is_in_order(tmp_path: Path) -> None:
+    write_registry(scenario(), tmp_path / "registry")
+    registry = FolderRegistry(tmp_path / "registry")
+    smart = [truck for truck in registry.trucks() if truck.type == "smart"]
+    assert (registry.district, len(smart)) == ("wujin", 196)
+    assert len(core_sites(registry).ids) == len(registry.sites())
