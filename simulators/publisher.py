@@ -111,9 +111,11 @@ class Publisher:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self.drain()
-        self._client.disconnect()
+        try:
+            if kind is None:
+                self.drain()
+        finally:
+            self._client.disconnect()
 
     def _turn_until(self, done: Callable[[], bool]) -> None:
         """Keep the connection going until it is done, as long as something moves."""

@@ -195,3 +195,18 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(mosquitto: Mosquitto) 
         assert "refused" in str(source.state()["fault"])
         mosquitto.start()
         wait_for(source)
+
+
+def test_a_publisher_outlives_a_restart_of_the_broker_and_repeats(mosquitto: Mosquitto) -> None:
+    with broker(mosquitto) as source, Publisher(HOST, mosquitto.port, client_id="truck-7", window=50) as publisher:
+        found: list[Delivery] = []
+        for number in range(1_000):
+            if number == 500:
+                found += collect(source, 400)
+                mosquitto.stop()  # a killed mosquitto forgets sessions and messages that it had acknowledged
+                mosquitto.start()
+            publisher.publish(TOPIC, b"%d" % number)
+        publisher.drain()
+        while len(set(numbers_of(found))) < 1_000:
+            found += collect(source, 1)
+        assert set(numbers_of(found)) == set(range(1_000))
