@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -53,8 +54,8 @@ class Peer:
                 connection, _ = self._server.accept()
             except OSError:
                 return
-            with connection:
-                self.connections += 1
+            self.connections += 1
+            with connection, suppress(ConnectionError):  # the publisher may leave in the middle
                 self._talk(connection)
 
     def _talk(self, connection: socket.socket) -> None:
