@@ -376,8 +376,8 @@ def _permitted(work: Work) -> Bools:
     """Readings at which nothing is open or in doubt by what was known then, and which no later reading can share the instant of."""
     t_ms, trucks, turns, rules = work.readings.t_ms, work.trucks, work.loads.turns, work.rules
     # What follows a tipping within the window is still evidence for it.
-    turned_ms = turns.spread(trucks, np.full(len(trucks), NEVER_MS), t_ms[turns.row], len(t_ms))
-    settled = t_ms - turned_ms >= rules.sign_window_ms
+    fallen_ms = np.where(turns.before == LADEN, t_ms[turns.row], NEVER_MS)
+    settled = t_ms - turns.spread(trucks, np.full(len(trucks), NEVER_MS), fallen_ms, len(t_ms)) >= rules.sign_window_ms
     newest_ms = np.repeat(t_ms[trucks.end - 1], trucks.end - trucks.first)
     alone = np.append(t_ms[1:] != t_ms[:-1], False)
     alone[trucks.end - 1] = False  # a reading of the same instant may still come
