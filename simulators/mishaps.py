@@ -79,7 +79,8 @@ def _run_ahead(scenario: Scenario, reports: Reports, truck: int, day_ms: int, rn
     ahead = int(rng.uniform(*_AHEAD_MS)) // 1000 * 1000
     t_ms = reports.t_ms.copy()
     t_ms[rows] += ahead
-    return replace(reports, t_ms=t_ms), [_fault(scenario, reports, "clock_ahead", rows, ahead, "ms")]
+    gap = _gap(scenario, reports, rows)._replace(note="its readings are in quarantine")
+    return replace(reports, t_ms=t_ms), [_fault(scenario, reports, "clock_ahead", rows, ahead, "ms"), gap]
 
 
 def _lag(scenario: Scenario, reports: Reports) -> tuple[Reports, list[Fault]]:
@@ -94,10 +95,16 @@ def _silence(scenario: Scenario, reports: Reports, trucks: list[int], day_ms: in
     """Terminals without power: these readings were never made."""
     spans = [(truck, day_ms + int(rng.uniform(2, 20) * 60) * _MINUTE_MS, int(rng.uniform(*_SILENT_MIN)) * _MINUTE_MS) for truck in trucks]
     lost = [(truck, _within(reports, truck, begins, begins + lasts)) for truck, begins, lasts in spans]
-    faults = [_fault(scenario, reports, "gap", rows, len(rows), "readings") for _, rows in lost]
+    faults = [_gap(scenario, reports, rows) for _, rows in lost]
     kept = np.ones(len(reports), dtype=bool)
     kept[np.concatenate([rows for _, rows in lost])] = False
     return reports.take(kept), faults
+
+
+def _gap(scenario: Scenario, reports: Reports, missing: Ints) -> Fault:
+    """The silence that missing readings leave, from the reading before them to the one after."""
+    around = np.array((missing[0] - 1, missing[-1] + 1))
+    return _fault(scenario, reports, "gap", around, np.diff(reports.true_ms[around])[0], "ms")
 
 
 def _within(reports: Reports, truck: int, from_ms: int, to_ms: int) -> Ints:

@@ -29,6 +29,8 @@ from simulators.wire import MISTYPED_KG, Sent, indication_messages, level_messag
 __all__ = ["Message", "Play", "play", "play_from"]
 
 _arrival = attrgetter("arrival_ms")
+_LATEST_MS = 2 * 3_600_000
+"""No message of a day arrives later than this after its end: the longest blind spot, its wait, its queue and a repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,9 @@ def play_from(scenario: Scenario, start_ms: int, batch: int = 20) -> Iterator[Me
     Each day is made when the one before it is through; what arrives before `start_ms` is skipped.
     """
     day = datetime.fromtimestamp(start_ms / 1000, tz=UTC).astimezone(ZoneInfo(scenario.zone)).date()
-    late = [message for message in play(scenario, day - timedelta(days=1), batch).messages if message.arrival_ms >= start_ms]
+    late: list[Message] = []
+    if start_ms - local_ms(scenario, day) < _LATEST_MS:
+        late = [message for message in play(scenario, day - timedelta(days=1), batch).messages if message.arrival_ms >= start_ms]
     while True:
         ends = local_ms(scenario, day + timedelta(days=1))
         messages = list(merge(late, play(scenario, day, batch).messages, key=_arrival))

@@ -79,7 +79,7 @@ def play_shift(scenario: Scenario, day: date) -> Shift:
 
 def _jobs(scenario: Scenario, day: date, rng: np.random.Generator) -> list[Job]:
     """Send out as many trucks as the day's muck needs, drawn at random; the one with the slow clock always works."""
-    wanted_kg = MEAN_DAY_KG * float(np.clip(rng.normal(1.0, 0.08), 0.8, 1.2))
+    wanted_kg = MEAN_DAY_KG * float(np.clip(rng.normal(1.0, 0.08), 0.84, 1.16))
     order = rng.permutation(len(scenario.trucks)).tolist()
     order.sort(key=lambda row: scenario.trucks[row] is not scenario.clock_behind)
     jobs: list[Job] = []
