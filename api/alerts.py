@@ -47,6 +47,11 @@ def newest(deps: Deps, limit: int, *, active: bool = False) -> list[Alert]:
     return [_alert(deps, entry) for entry in deps.alerts.list(limit, active=active)]
 
 
+def how_many_open(deps: Deps) -> int:
+    """How many active alerts nobody has acknowledged."""
+    return sum(not entry.acknowledged for entry in deps.alerts.list(READ_ROWS, active=True))
+
+
 def _alert(deps: Deps, entry: Entry) -> Alert:
     key = deps.store.assets().get(entry.asset)
     return Alert(

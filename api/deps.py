@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Query, Request
 
 from api.instants import DAY_MS, iso
+from api.text import Language
 from core.columns import OPEN_MS
-from desk.books import Alert
+from desk.books import NEVER_MS, Alert
 from desk.registry import Registry
 from storage.store import Store
 
@@ -20,8 +21,8 @@ Clock = Callable[[], int]
 class Alerts(Protocol):
     """The alert desk, as far as the API reads it."""
 
-    def list(self, limit: int, *, active: bool = False, before_ms: int | None = None) -> Sequence[Alert]:
-        """The newest alerts, newest first; with ``active`` those only, with ``before_ms`` those that entered the books before."""
+    def list(self, limit: int, *, active: bool = False, before_ms: int = NEVER_MS) -> Sequence[Alert]:
+        """The newest alerts that entered the books before an instant, newest first; with ``active`` those only."""
         ...
 
 
@@ -32,7 +33,7 @@ class ApiSettings:
     console: bool = True
     tile_url: str = ""  # a Leaflet template such as https://tiles.example/{z}/{x}/{y}.png; empty: a blank map
     tile_attribution: str = ""
-    language: str = "zh"  # of the console, where the address names none
+    language: Language = "zh"  # of the console, where the address names none
     offline_ms: int = 600_000  # a truck silent for longer is offline
     lag_ms: int = 60_000  # a part lagging more is degraded
     stale_ms: int = 60_000  # a part that has not told its state for longer is down

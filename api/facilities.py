@@ -115,7 +115,7 @@ def _day(deps: Deps, facility: Facility, totals: Stored[DayTotals], day: int) ->
         begins_at=deps.iso(begins_ms),
         ends_at=deps.iso(ends_ms),
         provisional=deps.clock() < ends_ms + DAY_SETTLES_MS,
-        totals=[_total(mine, row) for row in range(len(mine.rows))],
+        totals=sorted((_total(mine, row) for row in range(len(mine.rows))), key=_evidence_first),
         intake=_intake(mine.rows, facility.capacity_t_per_day),
     )
 
@@ -130,6 +130,10 @@ def _total(stored: Stored[DayTotals], row: int) -> Total:
         count=int(rows.count[row]),
         revision=int(stored.revision[row]),
     )
+
+
+def _evidence_first(total: Total) -> tuple[int, str, str]:
+    return SOURCES.index(total.source), total.direction, total.stream
 
 
 def _intake(rows: DayTotals, capacity_t: float | None) -> Intake | None:

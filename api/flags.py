@@ -72,6 +72,11 @@ def recent(deps: Deps, span: Span, limit: int) -> list[Flag]:
     return _page(deps, deps.store.flags(span.from_ms, span.to_ms, limit=limit), limit, None).rows
 
 
+def how_many(deps: Deps, span: Span, severity: Severity) -> int:
+    """How many flags of this severity or a graver one overlap a span."""
+    return int((deps.store.flags(span.from_ms, span.to_ms, limit=READ_ROWS).rows.severity >= severity).sum())
+
+
 def newest_change(deps: Deps) -> int:
     """The number after which no flag has changed: found by bisection, so that nothing but its neighbours is read."""
 

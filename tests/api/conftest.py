@@ -17,7 +17,8 @@ from core.columns import MISSING, OPEN_MS
 from core.days import day_totals
 from core.events import Cycles, FlagKind, Flags, Latest, Severity, Sign, Tickets
 from core.readings import IN, TruckReadings
-from desk.books import Alert
+from desk.books import Books
+from desk.file import DeskFile
 from desk.registry import FolderRegistry
 from storage.assets import AssetKey
 from storage.journal import DeadLetter, Journal
@@ -79,17 +80,6 @@ def _write_registry(folder: Path) -> FolderRegistry:
 
 
 @dataclass
-class Desk:
-    """Alerts in memory, newest first, in place of the desk's file."""
-
-    alerts: list[Alert]
-
-    def list(self, limit: int, *, active: bool = False, before_ms: int | None = None) -> "list[Alert]":
-        newest = sorted(self.alerts, key=lambda alert: (alert.raised_ms, alert.id), reverse=True)
-        return [a for a in newest if (a.active or not active) and (before_ms is None or a.raised_ms < before_ms)][:limit]
-
-
-@dataclass
 class Clock:
     now_ms: int = NOW_MS
 
@@ -120,7 +110,7 @@ class World:
     store: EmbeddedStore
     deps: Deps
     clock: Clock
-    desk: Desk
+    desk: Books
     number: dict[str, int]
 
     def client(self, **settings: object) -> httpx.Client:
@@ -268,10 +258,12 @@ def world(tmp_path: Path) -> Iterator[World]:
         number["far"] = journal.asset(AssetKey("liyang", "truck", "T1"))
         results = Results(journal)
         _fill(journal, results, number)
-        desk = Desk([])
+        file = DeskFile(tmp_path / "desk.sqlite")
+        desk = Books(file)
         settings = ApiSettings(console=False, live_interval_s=0.05, heartbeat_s=0.2)
         deps = Deps(store=store, registry=registry, alerts=desk, clock=clock, settings=settings)
         yield World(journal, results, store, deps, clock, desk, number)
+        file.close()
 
 
 @pytest.fixture

@@ -28,8 +28,13 @@ def alert(number: int, **columns: Any) -> Alert:
     return Alert(**{**told, **columns})
 
 
+def enter(world: Any, *alerts: Alert) -> None:
+    for entry in alerts:
+        world.desk.put(entry)
+
+
 def test_an_alert_carries_its_evidence_and_its_stable_id(world: Any) -> None:
-    world.desk.alerts = [alert(1, rang_ms=1_654_050_001_000)]
+    enter(world, alert(1, rang_ms=1_654_050_001_000))
     (row,) = world.client().get("/alerts").json()["rows"]
     assert (row["id"], row["kind"], row["subject"], row["asset_kind"], row["severity"]) == (
         "0198-0001",
@@ -45,14 +50,14 @@ def test_an_alert_carries_its_evidence_and_its_stable_id(world: Any) -> None:
 
 def test_the_programs_own_alerts_have_no_asset(world: Any) -> None:
     nothing = dict.fromkeys(("lat_e7", "lon_e7", "value", "threshold", "u", "flag_start_ms"))
-    world.desk.alerts = [alert(1, kind="stalled", subject="derive", asset=0, rows=0, **nothing)]
+    enter(world, alert(1, kind="stalled", subject="derive", asset=0, rows=0, **nothing))
     (row,) = world.client().get("/alerts").json()["rows"]
     assert (row["asset_kind"], row["district"], row["unit"], row["position"]) == (None, "wujin", None, None)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 def test_pages_join_even_where_many_alerts_were_raised_in_one_millisecond(world: Any, limit: int) -> None:
-    world.desk.alerts = [alert(number, raised_ms=1_654_050_000_000 + number // 4) for number in range(10)]
+    enter(world, *(alert(number, raised_ms=1_654_050_000_000 + number // 4) for number in range(10)))
     client = world.client()
     seen: list[str] = []
     params: dict[str, Any] = {"limit": limit}
@@ -66,6 +71,6 @@ def test_pages_join_even_where_many_alerts_were_raised_in_one_millisecond(world:
 
 
 def test_only_active_ones_are_given_when_asked(world: Any) -> None:
-    world.desk.alerts = [alert(1), alert(2, end_ms=1_654_051_000_000), alert(3, withdrawn_ms=1_654_051_000_000)]
+    enter(world, alert(1), alert(2, end_ms=1_654_051_000_000), alert(3, withdrawn_ms=1_654_051_000_000))
     rows = world.client().get("/alerts", params={"active": True}).json()["rows"]
     assert [row["id"] for row in rows] == ["0198-0001"]
