@@ -169,11 +169,12 @@ class Broker:
 
     def _acknowledge(self, generation: int, mids: list[int], size: int) -> None:
         self._held_bytes = max(self._held_bytes - size, 0)
-        for place, mid in enumerate(mids):
-            if generation != self._generation or self._client.socket() is None:
-                self._stale += len(mids) - place
-                return
+        if generation != self._generation or self._client.socket() is None:
+            self._stale += len(mids)
+            return
+        for mid in mids:
             self._client.ack(mid, 1)
+        self._client.loop_write()
 
     # ------------------------------------------------------------------ connecting
 
@@ -220,6 +221,7 @@ class Broker:
             client.username_pw_set(username, password)
         if tls is not None:
             client.tls_set_context(tls)
+        client.on_socket_register_write = _defer  # paho queues what it sends, and we write it out at once
         client.on_connect, client.on_subscribe = self._connected, self._answered
         client.on_message, client.on_disconnect = self._arrived, self._gone
         return client
@@ -262,6 +264,10 @@ class Broker:
             self._attempts = 0
             self._due_s = time.monotonic()
         self._subscribed = False
+
+
+def _defer(_client: Client, _data: Any, _connection: Any) -> None:
+    """Told that there is something to write; we write when it suits us."""
 
 
 def _session(protocol: int, expiry_s: int, receive_maximum: int) -> dict[str, Any]:

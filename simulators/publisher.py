@@ -20,6 +20,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 log = logging.getLogger(__name__)
 
 PROTOCOLS = {4: MQTTProtocolVersion.MQTTv311, 5: MQTTProtocolVersion.MQTTv5}
+FLUSH = 32
+"""So many messages are written at once."""
 
 
 class PublisherError(RuntimeError):
@@ -72,6 +74,7 @@ class Publisher:
             client.username_pw_set(username, password)
         if tls is not None:
             client.tls_set_context(tls)
+        client.on_socket_register_write = _defer
         client.on_connect, client.on_publish, client.on_disconnect = self._answered, self._settled, self._gone
         client.connect_async(host, port)
 
@@ -81,7 +84,7 @@ class Publisher:
         return self._sent - self._acknowledged
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Send a message, after waiting for a place in the window.
+        """Send a message, after waiting for a place in the window; it leaves at the latest with the next wait or drain.
 
         Raises
         ------
@@ -95,6 +98,8 @@ class Publisher:
             self._turn(0.05)
             info = self._client.publish(topic, payload, qos=1)
         self._sent += 1
+        if self._sent % FLUSH == 0:
+            self._client.loop_write()
 
     def drain(self) -> None:
         """Wait until everything is acknowledged."""
@@ -180,3 +185,7 @@ class Publisher:
             log.info("%s: connection ended (%s); %d messages go again", self._address, reason, self.unacknowledged)
         self._connected = False
         self._failure = self._failure or f"connection ended: {reason}"
+
+
+def _defer(_client: Client, _data: Any, _connection: Any) -> None:
+    """Told that there is something to write; we write several messages at once."""
