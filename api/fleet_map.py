@@ -121,5 +121,5 @@ def _legend(words: Words, roles: list[str]) -> str:
     standing = f'<span class="item empty"><svg viewBox="-12 -12 24 24">{DOT}</svg>{words("truck_standing")}</span>'
     sites = [f'<span class="item"><span class="swatch {role}"></span>{words.of(ROLES[role])}</span>' for role in roles]
     route = f'<span class="item"><span class="line"></span>{words("route")}</span>'
-    rows = "".join(f'<div class="row">{"".join(items)}</div>' for items in ([*trucks, standing], [*sites, route]))
+    rows = "".join(f'<div class="row">{"".join(items)}</div>' for items in ([*trucks, standing, route], sites))
     return f'<div class="legend">{rows}</div>'

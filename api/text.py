@@ -109,7 +109,7 @@ def quantity(value: float | None, unit: str | None) -> str:
         case "kg":
             return f"{value / 1000:,.1f} t"
         case "ms":
-            return f"{value / 60_000:,.0f} min"
+            return f"{value / 60_000:,.1f} min"
         case _:
             return f"{value:,.0f} {unit or ''}".rstrip()
 
