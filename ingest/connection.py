@@ -226,6 +226,8 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             fault = error
         self._hand_over(messages, answers)
+        if self._unanswered > self._most_unanswered:
+            fault = ProtocolError(Reason.RECEIVE_MAXIMUM_EXCEEDED, f"more than {self._most_unanswered} messages without an answer")
         if fault:
             self._host.refused(self, fault)
             self.fail(fault)
@@ -238,8 +240,6 @@ class Connection(asyncio.Protocol):
         messages.append(Message(topic, payload))
         if packet_id:
             answers.append(puback(packet_id))
-            if len(answers) + self._unanswered > self._most_unanswered:
-                raise ProtocolError(Reason.RECEIVE_MAXIMUM_EXCEEDED, f"more than {self._most_unanswered} messages without an answer")
 
     def _refuse(self, packet: Publish, answers: list[bytes]) -> None:
         """Refuse a topic that is not the device's. MQTT 3.1.1 knows no such answer to a message, so the connection closes."""

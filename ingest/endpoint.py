@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _SWEEP_S = 0.5
 _LOGIN_THREADS = 2  # the hash is slow on purpose; the event loop must not wait for it
 _REMEMBERED = 20
+_DROPPED_S = 1.0
 
 
 class EndpointError(ValueError):
@@ -99,7 +100,7 @@ class Endpoint:
         return Delivery(batch.messages, partial(self._acknowledge, batch))
 
     def drop(self) -> None:
-        """Close every connection, so that the senders repeat what is not acknowledged. For a journal that cannot commit."""
+        """Close every connection, so that the senders repeat what is not acknowledged; they are read again after a while."""
         self._on_loop(self._drop())
 
     def close(self) -> None:
@@ -116,11 +117,11 @@ class Endpoint:
         """What an operator wants to know, as plain JSON values."""
         now_s = self._loop.time()
         return {
+            "state": "full" if self._full else "ok",
             "listening": self.addresses,
             "tls": self._tls is not None,
             "accounts": self._accounts is not None,
             "connections": len(self._connections),
-            "full": self._full,
             "waiting_messages": self._waiting_messages,
             "waiting_bytes": self._waiting_bytes,
             **{name: self._counts[name] for name in ("received", "acknowledged", "refused", "refused_logins", "gone")},
@@ -259,7 +260,8 @@ class Endpoint:
         self._waiting_messages = self._waiting_bytes = 0
         for connection in tuple(self._connections):
             connection.abort()
-        self._read_on()
+        self._full = True  # whatever hindered the journal is hardly over at once
+        self._loop.call_later(_DROPPED_S, self._read_on)
 
     async def _stop(self) -> None:
         self._server.close()

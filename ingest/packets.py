@@ -86,7 +86,7 @@ class Disconnect(NamedTuple):
 Packet = Connect | Publish | Subscribe | Unsubscribe | Release | Ping | Disconnect
 
 _CONNECT, _PUBLISH = 0x10, 0x30
-_LONGEST_HEADER = 5
+_TOPICS_KEPT, _TOPIC_KEPT_BYTES = 1_000, 1_000
 _CONNECT_BYTES = 16 << 10  # who has not said who it is gets little memory
 
 
@@ -101,6 +101,7 @@ class Parser:
         self._packet_bytes = packet_bytes
         self._topic_aliases = topic_aliases
         self._aliases: dict[int, str] = {}
+        self._topics: dict[bytes, str] = {}  # a device says the same few again and again: each is checked once
         self._pieces: list[bytes] = []
         self._held = 0
         self._needed = 2  # bytes before it is worth looking again: a large packet in many pieces is joined once
@@ -140,18 +141,20 @@ class Parser:
 
     def _frame(self, buffer: bytes, at: int, end: int) -> tuple[int, int]:
         """Where the packet's body begins (0: its header is incomplete) and where it ends (2.1.4)."""
-        length = shift = 0
-        for body in range(at + 1, min(at + _LONGEST_HEADER, end)):
-            byte = buffer[body]
-            length |= (byte & 127) << shift
-            if byte < 128:
-                break
-            shift += 7
-        else:
-            if end - at >= _LONGEST_HEADER:
+        body = at + 2
+        length = buffer[at + 1]
+        if length > 127:
+            length &= 127
+            for shift in (7, 14, 21):
+                if body == end:
+                    return 0, end + 1
+                byte = buffer[body]
+                body += 1
+                length |= (byte & 127) << shift
+                if byte < 128:
+                    break
+            else:
                 raise ProtocolError(Reason.MALFORMED, "a packet's length has more than four bytes")
-            return 0, end + 1
-        body += 1
         stop = body + length
         limit = self._packet_bytes if self.version else _CONNECT_BYTES
         if stop - at > limit:
@@ -167,8 +170,8 @@ class Parser:
         payload_at = topic_stop + 2 if first & 6 else topic_stop
         if payload_at > stop:
             raise ProtocolError(Reason.MALFORMED, "PUBLISH ends in the middle of a field")
-        topic = text_of(buffer[topic_at:topic_stop])
-        refuse_wildcards(topic)
+        raw_topic = buffer[topic_at:topic_stop]
+        topic = self._topics.get(raw_topic) or self._new_topic(raw_topic)
         packet_id = buffer[topic_stop:payload_at]
         if first & 0x0E not in _QOS_TAKEN or packet_id == b"\0\0":
             raise _refused_flags(first)
@@ -183,6 +186,15 @@ class Parser:
         if not topic:
             raise ProtocolError(Reason.PROTOCOL_ERROR, "PUBLISH without a topic")
         return Publish(topic, buffer[payload_at:stop], packet_id)
+
+    def _new_topic(self, raw: bytes) -> str:
+        topic = text_of(raw)
+        refuse_wildcards(topic)
+        if len(raw) <= _TOPIC_KEPT_BYTES:
+            if len(self._topics) >= _TOPICS_KEPT:
+                self._topics.clear()
+            self._topics[raw] = topic
+        return topic
 
     def _aliased(self, alias: int, topic: str) -> str:
         """The topic that the alias stands for from now on (3.3.2.3.4)."""
