@@ -75,4 +75,4 @@ def _mqtt(command: argparse.ArgumentParser) -> None:
 def _scenario(command: argparse.ArgumentParser) -> None:
     command.add_argument("--scenario", default="wujin-2022", choices=("wujin-2022",))
     command.add_argument("--seed", type=int, default=2022)
-    command.add_argument("--batch", type=int, default=20, help="readings per message (default: 20)")
+    command.add_argument("--batch", type=int, help="readings that a working truck puts into a message (default: 20; in the paced demo 4)")

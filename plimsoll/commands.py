@@ -27,7 +27,7 @@ def _simulate(arguments: argparse.Namespace) -> int:
     now = assembly.clock(settings.load(arguments.settings))
     speed = now.speed if isinstance(now, ScaledClock) else 1.0
     with _publisher(arguments, "plimsoll-simulators") as publisher:
-        simulate.run(simulate.named(arguments.scenario, arguments.seed), now, speed, publisher, arguments.batch)
+        simulate.run(simulate.named(arguments.scenario, arguments.seed), now, speed, publisher, arguments.batch or 20)
     return 0
 
 
@@ -41,14 +41,14 @@ def _demo(arguments: argparse.Namespace) -> int:
     if arguments.once:
         broker = _address(arguments.broker) if arguments.broker else None
         return once.run(
-            once.Run(scenario=scenario, days=arguments.days, batch=arguments.batch, broker=broker, folder=arguments.data), Console()
+            once.Run(scenario=scenario, days=arguments.days, batch=arguments.batch or 20, broker=broker, folder=arguments.data), Console()
         )
     own = demo.Demo(
         folder=arguments.data or demo.FOLDER,
         scenario=scenario,
         seed=arguments.seed,
         speed=arguments.speed,
-        batch=arguments.batch,
+        batch=arguments.batch or 4,
         http_port=arguments.http_port,
         mqtt_port=arguments.mqtt_port,
     )

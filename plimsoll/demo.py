@@ -35,8 +35,8 @@ from simulators.scenario import Scenario
 from storage.store import EmbeddedStore
 
 FOLDER = Path("plimsoll-data/demo")
-START = "2022-06-15T07:30:00+08:00"
-"""The morning: the landfill is open, the day's sites are at work, and the night's muck comes within the hour at sixty times real speed."""
+START = "2022-06-15T09:45:00+08:00"
+"""A weekday's morning: the day's construction sites are at work, and landfill, incinerator and stations are open."""
 READY_S = 60.0
 STOP_S = 15.0
 
