@@ -376,6 +376,16 @@ def test_hostile_streams_in_any_order_and_cut_change_no_event(seed: int, shuffle
     assert_live_equals_batch(cut(readings, order, pieces, rng), 1, TIGHT)
 
 
+def test_a_late_fix_that_breaks_up_a_stay_takes_back_what_was_believed() -> None:
+    near, far = PLACES[2], PLACES[5]
+    stay = [(slot, 0, near if slot < 3 else far, 0.0, 0.0, -1, 0, 0) for slot in range(25)]
+    back_for_once = [(5, 1, near, 0.0, 0.0, -1, 0, 0)]
+    arrivals = [hostile(stay), hostile(back_for_once)]
+    assert_live_equals_batch(arrivals, 1, TIGHT)
+    assert FlagKind.GPS_JUMP in batch_results(TruckReadings.concat(arrivals), 1, TIGHT)[1].kind
+    assert FlagKind.GPS_JUMP not in batch_results(arrivals[0], 1, TIGHT)[1].kind
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(rows=hostile_rows)
 def test_hostile_rows_in_order_one_by_one_change_no_event(rows: list[Any]) -> None:
