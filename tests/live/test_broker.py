@@ -10,7 +10,7 @@ import pytest
 from ingest.broker import Broker
 from ingest.source import Delivery
 from simulators.publisher import Publisher, PublisherError
-from tests.live.conftest import HOST, PASSWORD, Mosquitto, until
+from tests.live.servers import HOST, PASSWORD, Mosquitto, until
 
 pytestmark = pytest.mark.live
 
