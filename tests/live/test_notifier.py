@@ -1,13 +1,11 @@
 """The alert desk's way out, against a real webhook on this machine: a flag in a real store becomes an HTTP request."""
 
-import json
 import logging
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,56 +23,15 @@ from storage.assets import AssetKey
 from storage.journal import Journal
 from storage.results import Results
 from storage.store import EmbeddedStore
+from tests.live.webhook import SECRET, Webhook
 
 pytestmark = [
     pytest.mark.live,
-    # One of Apprise's plugins imports a module that Python 3.11 deprecates; it carries its own for later ones.
-    pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
 ]
-SECRET = "s3cr3t-t0ken"  # noqa: S105 - what must not be seen
 
 
 def wall_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-class Webhook:
-    """An HTTP server that keeps what it is sent, and answers as the test says."""
-
-    def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
-        self.paths: list[str] = []
-        self.answer = 200
-        self.arrived = threading.Condition()
-        webhook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with webhook.arrived:
-                    webhook.paths.append(self.path)
-                    if webhook.answer == 200:
-                        webhook.heard.append(body)
-                    webhook.arrived.notify_all()
-                self.send_response(webhook.answer)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"json://127.0.0.1:{self._server.server_port}/{SECRET}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def wait(self, done: Callable[[], bool], timeout_s: float = 10.0) -> None:
-        with self.arrived:
-            assert self.arrived.wait_for(done, timeout_s), f"{self.paths} {self.heard}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture
