@@ -48,6 +48,12 @@ class Books:
         else:
             self._note(table.t_ms)
 
+    def take_all(self) -> None:
+        """Note every scale and every day: what all of them rest on is another now."""
+        self._scales.update(number for number, key in self._journal.assets().items() if key.kind == "scale")
+        # With another zone or cut-off hour a day's tonnes may belong to its neighbour.
+        self._days.update(day + shift for day in self._results.days() for shift in (-1, 0, 1))
+
     def note_cycles(self, changes: Changes[Cycles]) -> None:
         """Note the days of cycles that changed; those of closed ones count."""
         for cycles in (changes.added, changes.changed, changes.withdrawn):

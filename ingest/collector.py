@@ -65,11 +65,13 @@ class Collector:
         *,
         flush_s: float = 0.05,
         derive_s: float = 1.0,
+        basis: str = "",
     ) -> None:
         self.source, self.journal, self.deriver, self.books = source, journal, deriver, books
         self.admission, self.clock = admission, clock
         self.tally = Tally()
-        self._results = results
+        self._results, self._basis = results, basis
+        self._anew = False
         self._flush_s, self._derive_s = flush_s, derive_s
         self._derived_at = self._reported_at = 0.0
         self.resume()
@@ -110,11 +112,11 @@ class Collector:
         """Bring the results up to date with the journal."""
         now_ms = self.clock()
         commit, derived = self.journal.position()
-        if commit == derived:
+        if commit == derived and not self._anew:
             self.tally.derived_ms = self.tally.journalled_ms
             return
         try:
-            with self._results.transaction(commit):
+            with self._results.transaction(commit, self._basis):
                 self.books.note_cycles(self.deriver.tick(now_ms))
                 self.books.tick(now_ms)
             self.journal.seal()
@@ -122,11 +124,19 @@ class Collector:
             log.error("%s; the readings are safe, and are derived again at the next tick", error)
             self.resume()
             return
+        self._anew = False
         self.tally.derived_ms = self.tally.journalled_ms
 
     def resume(self) -> None:
-        """Take up what is journalled but not derived: at a start, or after a failure."""
-        self.deriver.resume()
+        """Take up what is journalled but not derived: at a start, or after a failure.
+
+        Results of another registry or other rules are derived again from the first reading. The basis changes in the same transaction as
+        they do: a collector that is killed before begins anew once more.
+        """
+        self._anew = self._results.basis() != self._basis
+        self.deriver.resume(anew=self._anew)
+        if self._anew:
+            self.books.take_all()
         for _, tables in self.journal.after(self.journal.position()[1]):
             for table in tables:
                 self.hand_on(table)

@@ -33,8 +33,13 @@ class Deriver:
         self._open = TruckReadings.empty()
         self._new: list[TruckReadings] = []
 
-    def resume(self) -> None:
-        """Forget what is in memory, and take up what is journalled since each truck's checkpoint: at a start, or after a failure."""
+    def resume(self, *, anew: bool = False) -> None:
+        """Forget what is in memory, and take up what is journalled since each truck's checkpoint: at a start, or after a failure.
+
+        With `anew` the checkpoints go first, so that every truck begins again at its first reading.
+        """
+        if anew:
+            self._results.drop_checkpoints(None)
         self._states = self._results.newest_checkpoints(Checkpoints)
         self._open = TruckReadings.empty()
         trucks = [number for number, key in self._journal.assets().items() if key.kind == "truck"]

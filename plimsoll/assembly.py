@@ -3,9 +3,10 @@
 import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 
-from core.rules import TruckSpecs
+from core.rules import Rules, TruckSpecs
 from desk.registry import FolderRegistry, Registry, core_sites, gross_limits_kg, truck_specs
 from ingest.accounts import Accounts
 from ingest.admission import Admission
@@ -53,12 +54,24 @@ def collector(settings: Settings, now: Clock, messages: Source, journal: Journal
     own = settings.collector
     admission = Admission(journal.quarantine_holds, ahead_ms=own.clock_ahead_ms, flood_limit=own.flood_per_s)
     pace = {"flush_s": own.flush_ms / 1000, "derive_s": own.derive_ms / 1000}
-    return Collector(messages, journal, results, deriver, books, admission, now, **pace)
+    return Collector(messages, journal, results, deriver, books, admission, now, **pace, basis=basis(registry, rules))
 
 
 def registry(settings: Settings) -> Registry:
     """The bureau's registry."""
     return FolderRegistry(settings.data.registry)
+
+
+def basis(registry: Registry, rules: Rules) -> str:
+    """Name all that results rest on besides the readings: where any of it changes, the name does; names for people do not count."""
+    trucks = [(truck.id, truck.plate, truck.rated_kg, truck.tare_kg, truck.gross_limit_kg, truck.from_ms) for truck in registry.trucks()]
+    told = (
+        (registry.district, registry.zone, registry.cutoff_min),
+        [(site.id, site.role, site.rings) for site in registry.sites()],  # in their order: of two that overlap the first counts
+        *(sorted(map(repr, rows)) for rows in (trucks, _sites_of(registry).items())),
+        rules,
+    )
+    return sha256(repr(told).encode()).hexdigest()
 
 
 def _endpoint(settings: Settings) -> Source:
@@ -98,10 +111,14 @@ def _specs_of(journal: Journal, registry: Registry) -> Callable[[], TruckSpecs]:
     return lambda: specs(len(journal.assets()))
 
 
+def _sites_of(registry: Registry) -> Mapping[tuple[str, str], str]:
+    """Where each scale and station stands, by kind and id."""
+    scales = {("scale", scale.id): scale.site for scale in registry.scales()}
+    return scales | {("station", station.id): station.site for station in registry.stations()}
+
+
 def _places(registry: Registry) -> Places:
-    sites: Mapping[tuple[str, str], str] = {("scale", scale.id): scale.site for scale in registry.scales()} | {
-        ("station", station.id): station.site for station in registry.stations()
-    }
+    sites = _sites_of(registry)
     return Places(
         site_of=lambda kind, name: sites.get((kind, name), ""),
         gross_limits_kg=lambda plates, t_ms: gross_limits_kg(registry, plates, t_ms),

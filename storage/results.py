@@ -46,11 +46,25 @@ class Results:
         self._writer = journal.writer
 
     @contextmanager
-    def transaction(self, derived_commit: int) -> Iterator[None]:
-        """Everything stored inside becomes visible and durable at once, together with the cursor: the newest commit that it rests on."""
+    def transaction(self, derived_commit: int, basis: str = "") -> Iterator[None]:
+        """Everything stored inside becomes visible and durable at once, together with what it rests on.
+
+        Parameters
+        ----------
+        derived_commit
+            The newest commit of readings.
+        basis
+            A name of all that counts besides the readings: registry and rules. Other ones have another name.
+        """
         with self._writer.transaction() as db:
             yield
-            db.execute("update position set derived = ?", (derived_commit,))
+            db.execute("update position set derived = ?, basis = ?", (derived_commit, basis))
+
+    def basis(self) -> str:
+        """What the stored results rest on besides the readings; empty where nothing was derived yet."""
+        with self._writer.transaction() as db:
+            basis: str = db.execute("select basis from position").fetchone()[0]
+        return basis
 
     def derived_commit(self) -> int:
         """The newest commit whose results are stored."""
@@ -108,6 +122,11 @@ class Results:
         with self._writer.transaction() as db:
             return from_rows(table, db.execute(sheet.select(held), (from_ms, to_ms)))
 
+    def days(self) -> list[int]:
+        """Every operating day that has a total, withdrawn ones included."""
+        with self._writer.transaction() as db:
+            return [day for (day,) in db.execute("select distinct day from day_totals")]
+
     def save_checkpoints(self, checkpoints: Columns) -> None:
         """Keep the points from which a derivation can go on: any table with ``asset``, ``t_ms`` and the carried state.
 
@@ -136,10 +155,14 @@ class Results:
             found = (db.execute(query, (int(asset), int(t_ms))).fetchone() for asset, t_ms in sorted(before_ms.items()))
             return from_rows(table, [row for row in found if row is not None])
 
-    def drop_checkpoints(self, since_ms: Mapping[int, int]) -> None:
-        """Forget the checkpoints of these assets after these times."""
+    def drop_checkpoints(self, since_ms: Mapping[int, int] | None) -> None:
+        """Forget the checkpoints of these assets after these times, or, with None, all of them."""
         with self._writer.transaction() as db:
-            if _exists(db, "checkpoints"):
+            if not _exists(db, "checkpoints"):
+                return
+            if since_ms is None:
+                db.execute("delete from checkpoints")
+            else:
                 pairs = [(int(asset), int(t_ms)) for asset, t_ms in since_ms.items()]
                 db.executemany("delete from checkpoints where asset = ? and t_ms > ?", pairs)
 

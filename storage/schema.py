@@ -1,6 +1,6 @@
 """The tables of a journal's file. Tables of results are made from their columns, see ``storage.sheets``."""
 
-FORMAT = 1
+FORMAT = 2
 """Kept in the file's ``user_version``; a file of another format is refused."""
 
 SCHEMA = """
@@ -8,9 +8,10 @@ create table position (
     one integer primary key check (one = 1),
     journalled integer not null,  -- the newest commit
     derived integer not null,     -- the newest commit whose results are stored
-    change integer not null       -- the newest change of a result
+    change integer not null,      -- the newest change of a result
+    basis text not null           -- names what the stored results rest on besides the readings: registry and rules
 );
-insert into position values (1, 0, 0, 0);
+insert into position values (1, 0, 0, 0, '');
 
 create table assets (
     number integer primary key,

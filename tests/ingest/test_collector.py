@@ -52,9 +52,9 @@ def square(lon: float, lat: float, half: float = 0.002) -> list[list[tuple[float
     return [[(lon - half, lat - half), (lon + half, lat - half), (lon + half, lat + half), (lon - half, lat + half)]]
 
 
-def specs_of(journal: Journal):
+def specs_of(journal: Journal, unregistered: tuple[str, ...] = ()):
     def specs() -> TruckSpecs:
-        trucks = [number for number, key in sorted(journal.assets().items()) if key.kind == "truck"]
+        trucks = [number for number, key in sorted(journal.assets().items()) if key.kind == "truck" and key.name not in unregistered]
         size = len(trucks)
         return TruckSpecs.of(
             asset=trucks,
@@ -67,10 +67,18 @@ def specs_of(journal: Journal):
     return specs
 
 
-def collector_on(journal: Journal, source: Given, now_ms: int = START_MS + 86_400_000) -> Collector:
+def collector_on(
+    journal: Journal,
+    source: Given,
+    now_ms: int = START_MS + 86_400_000,
+    *,
+    unregistered: tuple[str, ...] = (),
+    scale_site: str = "landfill",
+    basis: str = "",
+) -> Collector:
     sites = Sites.of(["east-yard", "north-fill"], [Role.CONSTRUCTION, Role.DISPOSAL], [square(119.9, 31.7), square(120.0, 31.8)])
     places = Places(
-        site_of=lambda kind, name: {"scale-1": "landfill"}.get(name, ""),
+        site_of=lambda kind, name: {"scale-1": scale_site}.get(name, ""),
         gross_limits_kg=lambda plates, t_ms: np.full(len(plates), 31_000.0),
         zone="Asia/Shanghai",
         cutoff_min=0,
@@ -80,11 +88,12 @@ def collector_on(journal: Journal, source: Given, now_ms: int = START_MS + 86_40
         source,
         journal,
         results,
-        Deriver(journal, results, sites, specs_of(journal), Rules()),
+        Deriver(journal, results, sites, specs_of(journal, unregistered), Rules()),
         Books(journal, results, places, Rules()),
         Admission(journal.quarantine_holds),
         lambda: now_ms,
         flush_s=0.0,
+        basis=basis,
     )
 
 
@@ -258,3 +267,45 @@ def test_tickets_of_a_scale_nobody_registered_are_kept_under_its_own_name(tmp_pa
         _, _, tickets, totals = tables(journal.path)
     assert dict(zip(Tickets.names(), tickets[0], strict=True))["net_kg"] == "11000"
     assert totals[0][0] == "scale-9"
+
+
+def test_registering_a_truck_brings_its_history_in(tmp_path):
+    source = Given()
+    hauls = [*haul("T1", START_MS), *haul("T1", START_MS + 5 * 3_600_000), *haul("T2", START_MS)]
+    with Journal.open(tmp_path / "j.sqlite", lambda: START_MS) as journal:
+        play(collector_on(journal, source, unregistered=("T1",), basis="without T1"), source, hauls)
+        assert [cycle[0] for cycle in tables(journal.path)[0]] == ["2"]
+        collector_on(journal, source, basis="with T1")  # killed before it derives: nothing has changed yet
+        collector_on(journal, source, basis="with T1").derive()
+        assert [cycle[0] for cycle in tables(journal.path)[0]] == ["1", "2", "1"]
+    whole = tmp_path / "whole.sqlite"
+    with Journal.open(whole, lambda: START_MS) as journal:
+        play(collector_on(journal, source, basis="with T1"), source, hauls)
+    assert tables(tmp_path / "j.sqlite") == tables(whole)
+
+
+def test_a_start_with_the_same_registry_changes_nothing(tmp_path):
+    source = Given()
+    with Journal.open(tmp_path / "j.sqlite", lambda: START_MS) as journal:
+        play(collector_on(journal, source, basis="one"), source, [*haul("T1", START_MS), weighing(1, 20_000, 9_000)])
+        before = changes(journal)
+        for basis in ("one", "two"):  # derived again under another name, the same comes out
+            collector_on(journal, source, basis=basis).derive()
+            assert changes(journal) == before
+
+
+def test_a_scale_that_is_registered_elsewhere_takes_its_tonnes_along_and_leaves_a_trace(tmp_path):
+    source = Given()
+    with Journal.open(tmp_path / "j.sqlite", lambda: START_MS) as journal:
+        play(collector_on(journal, source, basis="here"), source, [weighing(1, 20_000, 9_000)])
+        collector_on(journal, source, scale_site="incinerator", basis="there").derive()
+        with journal.readers.snapshot() as db:
+            totals = db.execute("select site, mass_kg, withdrawn from day_totals order by site").fetchall()
+    assert totals == [("incinerator", 11_000, 0), ("landfill", 11_000, 1)]
+
+
+def changes(journal: Journal) -> int:
+    """How many changes of results there have been."""
+    with journal.readers.snapshot() as db:
+        change: int = db.execute("select change from position").fetchone()[0]
+    return change

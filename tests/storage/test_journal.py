@@ -13,6 +13,7 @@ from storage.assets import AssetKey
 from storage.database import JournalError
 from storage.journal import DeadLetter, Journal
 from storage.results import Results
+from storage.schema import FORMAT
 from storage.store import EmbeddedStore
 
 Rows = Callable[..., TruckReadings]
@@ -217,7 +218,7 @@ def test_threads_may_name_assets_and_commit_at_once(path: Path, rows: Rows, noon
 def test_another_files_format_is_refused(path: Path) -> None:
     with Journal.open(path, lambda: 0) as journal, journal.writer.transaction() as db:
         db.execute("pragma user_version = 99")
-    with pytest.raises(JournalError, match="the file has format 99, this program reads and writes format 1"):
+    with pytest.raises(JournalError, match=f"the file has format 99, this program reads and writes format {FORMAT}"):
         Journal.open(path, lambda: 0)
 
 

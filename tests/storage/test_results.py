@@ -236,3 +236,26 @@ def test_after_any_derivations_the_store_holds_the_last_word_on_every_scope(draw
             assert len(store.flags_changed(newest)) == len(changes)
             newest = max([newest, *store.flags_changed(0).change.tolist()])
             assert len(results.replace(table, since_ms, NOW_MS)) == 0
+
+
+def test_results_name_what_they_rest_on_only_when_they_are_stored(results: Results) -> None:
+    assert results.basis() == ""
+    with pytest.raises(RuntimeError), results.transaction(1, "rules 2"):
+        raise RuntimeError
+    assert results.basis() == ""
+    with results.transaction(1, "rules 2"):
+        pass
+    assert (results.basis(), results.derived_commit()) == ("rules 2", 1)
+
+
+def test_all_checkpoints_can_be_forgotten_at_once(results: Results) -> None:
+    results.drop_checkpoints(None)  # before there are any
+    results.save_checkpoints(events(Latest, asset=[1, 2], t_ms=[10, 20]))
+    results.drop_checkpoints(None)
+    assert (len(results.checkpoints(Latest, 1)), len(results.checkpoints(Latest, 2))) == (0, 0)
+
+
+def test_days_are_those_that_ever_had_a_total(results: Results) -> None:
+    results.replace(events(DayTotals, site=["a", "b", "a"], day=[3, 3, 5], mass_kg=[1, 2, 3]), None, NOW_MS)
+    results.replace(DayTotals.empty(), [5], NOW_MS)
+    assert sorted(results.days()) == [3, 5]
