@@ -23,6 +23,7 @@ class Payload(BaseModel):
     mass_kg: float | None
     u_kg: float | None
     rows: int
+    rules_version: str
 
 
 class Cycle(BaseModel):
@@ -65,6 +66,7 @@ def _cycle(deps: Deps, stored: Stored[Cycles], row: int) -> Cycle:
             mass_kg=measured(rows.payload_kg[row]),
             u_kg=measured(rows.payload_u_kg[row]),
             rows=int(rows.plateau_rows[row]),
+            rules_version=str(rows.rules[row]),
         ),
         haul_m=int(rows.haul_m[row]),
         load_signs=signs(rows.load_signs[row]),

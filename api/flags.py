@@ -51,6 +51,7 @@ class Flag(BaseModel):
     kind: FlagName
     severity: SeverityName
     rule: str
+    rules_version: str
     source: str
     start_at: str
     end_at: str | None
@@ -112,6 +113,7 @@ def _flag(deps: Deps, stored: Stored[Flags], row: int) -> Flag:
         kind=FLAG_NAMES[kind],
         severity=SEVERITY_NAMES[int(rows.severity[row])],
         rule=meaning.rule,
+        rules_version=str(rows.rules[row]),
         source=meaning.source,
         start_at=deps.iso(rows.start_ms[row]),
         end_at=end_at,

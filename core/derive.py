@@ -211,6 +211,7 @@ def find_cycles(work: Work) -> None:
         haul_m=haul_m(of, work.fixes, work.moving),
         load_signs=load_signs,
         dump_signs=dump_signs,
+        rules=np.full(len(of), work.rules.version),
     )
 
 
@@ -315,6 +316,7 @@ def _remark(
         limit=limit,
         u=np.full(len(first), np.nan),
         rows=rows,
+        rules=np.full(len(first), work.rules.version),
     )
 
 

@@ -59,6 +59,7 @@ class Cycles(Columns):
     haul_m: Ints
     load_signs: Ints  # Sign
     dump_signs: Ints  # Sign; 0 while open
+    rules: Texts  # version of the rules by which it was told
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,6 +78,7 @@ class Flags(Columns):
     limit: Floats
     u: Floats  # standard uncertainty of value
     rows: Ints  # how many readings speak
+    rules: Texts  # version of the rules that judged
 
 
 @dataclass(frozen=True, eq=False, slots=True)

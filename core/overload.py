@@ -44,4 +44,5 @@ def _over(cycles: Cycles, kind: FlagKind, value_kg: Floats, limit_kg: Floats, de
         limit=limit_kg,
         u=cycles.payload_u_kg,
         rows=cycles.plateau_rows,
+        rules=np.full(len(found), rules.version),
     )

@@ -64,6 +64,7 @@ def spillages(
         limit=np.full(len(steps), rules.spill_kg),
         u=steps.u_kg,
         rows=steps.rows,
+        rules=np.full(len(steps), rules.version),
     )
 
 

@@ -83,7 +83,7 @@ def ticket_flags(tickets: Tickets, weighings: Weighings, gross_limit_kg: Floats,
     if not np.array_equal(tickets.start_ms, weighings.t_ms[match.first]) or len(gross_limit_kg) != len(tickets):
         made = len(match.first)
         raise ValueError(f"{len(tickets)} tickets, {len(gross_limit_kg)} limits: not those of these weighings, which make {made} tickets")
-    parts = [_mismatches(tickets, weighings, match), _overloads(tickets, weighings, match, gross_limit_kg, rules)]
+    parts = [_mismatches(tickets, weighings, match, rules), _overloads(tickets, weighings, match, gross_limit_kg, rules)]
     return _worst_of_each(Flags.concat(parts))
 
 
@@ -204,7 +204,7 @@ def _tickets(weighings: Weighings, match: _Match) -> Tickets:
     )
 
 
-def _mismatches(tickets: Tickets, weighings: Weighings, match: _Match) -> Flags:
+def _mismatches(tickets: Tickets, weighings: Weighings, match: _Match, rules: Rules) -> Flags:
     first_kg, second_kg = weighings.net_kg[match.first], weighings.net_kg[match.second]
     second_wrong = ~np.isnan(second_kg) & (second_kg != tickets.net_kg)
     first_wrong = ~np.isnan(first_kg) & (first_kg != tickets.net_kg)
@@ -213,6 +213,7 @@ def _mismatches(tickets: Tickets, weighings: Weighings, match: _Match) -> Flags:
     return _flags(
         tickets.take(wrong),
         FlagKind.TICKET_MISMATCH,
+        rules,
         severity=np.full(len(wrong), Severity.FAIL),
         at_ms=weighings.t_ms[said_by],
         value=weighings.net_kg[said_by],
@@ -229,6 +230,7 @@ def _overloads(tickets: Tickets, weighings: Weighings, match: _Match, gross_limi
     return _flags(
         tickets.take(over),
         FlagKind.TICKET_OVERLOAD_GROSS,
+        rules,
         severity=np.where(value > limit + rules.guard_k * u_kg, Severity.FAIL, Severity.CONDITIONAL),
         at_ms=weighings.t_ms[match.gross[over]],
         value=value,
@@ -237,7 +239,7 @@ def _overloads(tickets: Tickets, weighings: Weighings, match: _Match, gross_limi
     )
 
 
-def _flags(tickets: Tickets, kind: FlagKind, **judged: npt.ArrayLike) -> Flags:
+def _flags(tickets: Tickets, kind: FlagKind, rules: Rules, **judged: npt.ArrayLike) -> Flags:
     rows = len(tickets)
     return Flags.of(
         asset=tickets.asset,
@@ -247,6 +249,7 @@ def _flags(tickets: Tickets, kind: FlagKind, **judged: npt.ArrayLike) -> Flags:
         lat_e7=np.full(rows, MISSING),
         lon_e7=np.full(rows, MISSING),
         rows=np.where(tickets.paired, 2, 1),
+        rules=np.full(rows, rules.version),
         **judged,
     )
 

@@ -153,6 +153,7 @@ def flag(asset: int, kind: FlagKind, start_ms: int, **columns: object) -> Flags:
         "limit": 16_500.0,
         "u": 780.0,
         "rows": 40,
+        "rules": "1",
     }
     return Flags.of(**{name: [value] for name, value in {**told, **columns}.items()})
 
@@ -189,6 +190,7 @@ def _cycles(number: dict[str, int]) -> Cycles:
         haul_m=[9_300, 0, 8_000],
         load_signs=[Sign.LOAD | Sign.SITE, Sign.LOAD, Sign.LOAD],
         dump_signs=[Sign.LOAD | Sign.LIFT | Sign.SITE, 0, Sign.GAP],
+        rules=["1", "1", "1"],
     )
 
 

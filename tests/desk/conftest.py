@@ -105,6 +105,7 @@ class SmallStore:
             "limit": 31000.0,
             "u": 820.0,
             "rows": 14,
+            "rules": "1",
         } | columns
         row |= {"asset": asset, "kind": kind, "start_ms": start_ms, "end_ms": OPEN_MS if end_ms is None else end_ms}
         self.rows[asset, kind, start_ms] = self.change, False, row

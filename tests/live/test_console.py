@@ -126,6 +126,7 @@ def verdicts(latest: Latest) -> Flags:
         limit=limit,
         u=u,
         rows=[40] * rows,
+        rules=["1"] * rows,
     )
 
 

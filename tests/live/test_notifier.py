@@ -95,6 +95,7 @@ def store_flags(journal: Journal, *starts_ms: int) -> None:
         limit=[31000.0] * count,
         u=[820.0] * count,
         rows=[14] * count,
+        rules=["1"] * count,
     )
     Results(journal).replace(flags, {1: int(np.iinfo(np.int64).min)}, wall_ms())
 
