@@ -19,7 +19,7 @@ def test_cycles_come_newest_first_with_payload_uncertainty_and_evidence(client: 
     assert (newest["truck"], newest["end_at"], newest["depart_at"], newest["dump_signs"]) == ("T1", None, None, [])
     assert newest["payload"] == {"source": "onboard", "mass_kg": None, "u_kg": None, "rows": 0, "rules_version": "1"}
     assert oldest["start_at"] == "2022-06-01T09:00:00.000+08:00"
-    assert oldest["payload"] == {"source": "onboard", "mass_kg": 18900.0, "u_kg": 780.0, "rows": 300}
+    assert oldest["payload"] == {"source": "onboard", "mass_kg": 18900.0, "u_kg": 780.0, "rows": 300, "rules_version": "1"}
     assert (oldest["load_site"], oldest["dump_site"], oldest["haul_m"]) == ("C01", "D01", 9300)
     assert (oldest["load_signs"], oldest["dump_signs"]) == (["load", "site"], ["load", "lift", "site"])
 
