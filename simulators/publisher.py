@@ -121,6 +121,7 @@ class Publisher:
                 self.drain()
         finally:
             self._client.disconnect()
+            self._client.loop_write()  # says goodbye and closes: disconnecting alone only lines it up
 
     def _turn_until(self, done: Callable[[], bool]) -> None:
         """Keep the connection going until it is done, as long as something moves."""
