@@ -1,8 +1,10 @@
 """`plimsoll serve`: the API and the console page over the store that a collector writes."""
 
+import signal
 import socket
 from contextlib import closing
 from dataclasses import replace
+from types import FrameType
 
 import uvicorn
 
@@ -26,7 +28,12 @@ def run(settings: Settings) -> int:
     with EmbeddedStore(assembly.journal_path(settings)) as store, closing(DeskFile(assembly.desk_path(settings))) as desk:
         deps = Deps(store=store, registry=assembly.registry(settings), alerts=Books(desk), clock=now, settings=_bounds(settings, now))
         app = create_app(deps)
-        Server(uvicorn.Config(app, host=own.host, port=own.port, log_level="warning", timeout_graceful_shutdown=3), app.state.live).run()
+        config = uvicorn.Config(app, host=own.host, port=own.port, log_level="warning", timeout_graceful_shutdown=3)
+        server = Server(config, app.state.live)
+        # uvicorn takes both over while it serves, and raises again what ended it: without our own the process would die of it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.end)
+        server.run()
     return 0
 
 
@@ -36,6 +43,9 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, live: Live) -> None:
         super().__init__(config)
         self._live = live
+
+    def end(self, _number: int, _frame: FrameType | None) -> None:
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._live.close()
