@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.programs import District, Way, broker_way, endpoint_way, running_district
 from tests.live.servers import MissingProgramError, Mosquitto, Server, made_certificate, running_influxd, running_mosquitto
 
 
@@ -44,3 +45,16 @@ def influxd(tmp_path: Path) -> Iterator[Server]:
     folder.mkdir()
     with installed(), running_influxd(folder) as server:
         yield server
+
+
+@pytest.fixture(params=["endpoint", "mosquitto"])
+def way(request: pytest.FixtureRequest) -> Way:
+    """How messages reach the collector: its own endpoint, or a broker that runs."""
+    return endpoint_way() if request.param == "endpoint" else broker_way(request.getfixturevalue("mosquitto").port)
+
+
+@pytest.fixture
+def district(tmp_path: Path, way: Way) -> Iterator[District]:
+    """A district without a registry yet; nothing of it runs."""
+    with running_district(tmp_path / "district", way) as made:
+        yield made

@@ -1,6 +1,5 @@
 import gzip
 import json
-import os
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,15 +15,8 @@ HEADER = "poll_time_file|lat|lon|vehicle|address|position_time\n"
 
 
 @pytest.fixture(scope="module")
-def jersey() -> list[Message]:
-    folder = os.environ.get("PLIMSOLL_TEST_DATA")
-    if folder is None:
-        reason = "PLIMSOLL_TEST_DATA does not name the folder with the recorded data"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    path = Path(folder) / "jersey-city-refuse-trucks" / "polls_first_half.psv.gz"
-    return list(read_recording(path, "jersey-city", district="jersey-city"))
+def jersey(jersey_city: Path) -> list[Message]:
+    return list(read_recording(jersey_city, "jersey-city", district="jersey-city"))
 
 
 def fixes(messages: list[Message]) -> dict[tuple[str, int], set[tuple[float, float]]]:
