@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections import deque
+from functools import partial
 
 import numpy as np
 import pytest
@@ -220,8 +221,9 @@ def test_a_restart_goes_on_where_the_journal_is(tmp_path):
     assert (len(cycles), len(tickets), len(totals)) == (1, 1, 2)
 
 
-def test_nothing_is_acknowledged_when_the_journal_cannot_commit(tmp_path):
+def test_nothing_is_acknowledged_when_the_journal_cannot_commit(tmp_path, monkeypatch):
     source = Given()
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0.1))  # it would wait five seconds for the lock
     with Journal.open(tmp_path / "j.sqlite", lambda: START_MS) as journal:
         collector = collector_on(journal, source)
         with sqlite3.connect(journal.path) as other:
