@@ -96,7 +96,7 @@ class Track(BaseModel):
 
 
 def fleet(deps: Deps, as_of_ms: int, offline_ms: int | None = None) -> list[Truck]:
-    """Every truck, by name. Those that never reported are offline."""
+    """Every truck with a terminal, by name. Those that never reported are offline."""
     entries, latest = trucks_at(deps.registry, as_of_ms), deps.store.latest()
     row_of = {int(asset): row for row, asset in enumerate(latest.asset)}
     number_of_key = numbers(deps, "truck")
@@ -116,7 +116,7 @@ def fleet(deps: Deps, as_of_ms: int, offline_ms: int | None = None) -> list[Truc
             latest=None if row is None else _latest(deps, latest, row),
         )
 
-    keys = {*number_of_key, *(AssetKey(deps.registry.district, "truck", name) for name in entries)}
+    keys = {*number_of_key, *(AssetKey(deps.registry.district, "truck", name) for name, entry in entries.items() if entry.terminal)}
     return [truck(key) for key in sorted(keys, key=lambda key: (key.district, key.name))]
 
 

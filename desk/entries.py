@@ -41,6 +41,7 @@ class Truck:
     company_zh: str
     company_en: str
     from_ms: int | None  # None: from the truck's first reading
+    terminal: bool = True  # False: known by its plate at the scales only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,6 +175,7 @@ def _truck(row: Row) -> Truck:
         company_zh=row.maybe_text("company_zh"),
         company_en=row.maybe_text("company_en"),
         from_ms=row.maybe_instant_ms("from"),
+        terminal=row.maybe_no("terminal"),
     )
 
 

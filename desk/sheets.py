@@ -45,6 +45,10 @@ class Row:
             raise self.refuse(column, f"one of {', '.join(words)}")
         return self.cells[column]
 
+    def maybe_no(self, column: str) -> bool:
+        """Whether a yes-or-no column, which may be empty or absent, does not say no."""
+        return column not in self.cells or self.word(column, ("yes", "no", "")) != "no"
+
     def name(self, column: str) -> str:
         """An id as the wire contract allows it in a topic."""
         text = self.text(column)

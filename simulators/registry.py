@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a scenario writes itself through this module
 
 _FROM, _TO = "2022-01-01T00:00:00+08:00", "2023-01-01T00:00:00+08:00"
 _HEADERS = {
-    "trucks": "id,plate,type,axles,rated_kg,tare_kg,gross_limit_kg,company_zh,company_en,from",
+    "trucks": "id,plate,type,axles,rated_kg,tare_kg,gross_limit_kg,company_zh,company_en,from,terminal",
     "scales": "id,site,name_zh,name_en,interval_kg",
     "stations": "id,site,name_zh,name_en,capacity_t_per_day",
     "permits": "id,from_site,to_site,route,hours,volume_m3,from,to,trucks",
@@ -31,7 +31,7 @@ def write_registry(scenario: Scenario, folder: Folder) -> None:
     (folder / "registry.toml").write_text(_head(scenario), encoding="utf-8")
     _geojson(folder / "sites.geojson", map(_site, scenario.sites))
     _geojson(folder / "routes.geojson", map(_route, scenario.routes))
-    _csv(folder, "trucks", map(_truck, (*scenario.trucks, *scenario.vehicles)))
+    _csv(folder, "trucks", [_truck(truck, "yes") for truck in scenario.trucks] + [_truck(truck, "no") for truck in scenario.vehicles])
     _csv(folder, "scales", map(_scale, scenario.scales))
     _csv(folder, "stations", map(_station, scenario.stations))
     _csv(folder, "permits", map(_permit, scenario.permits))
@@ -50,11 +50,11 @@ def _head(scenario: Scenario) -> str:
     return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in pairs.items())
 
 
-def _truck(truck: Truck) -> Row:
+def _truck(truck: Truck, terminal: str) -> Row:
     owner = truck.company
     return (
         *(truck.id, truck.plate, truck.type, truck.axles, truck.rated_kg, truck.tare_kg, truck.gross_limit_kg),
-        *(owner.name_zh, owner.name_en, ""),
+        *(owner.name_zh, owner.name_en, "", terminal),
     )
 
 

@@ -68,10 +68,11 @@ def _write_registry(folder: Path) -> FolderRegistry:
         collection = {"type": "FeatureCollection", "datum": "WGS-84", "features": content}
         (folder / f"{name}.geojson").write_text(json.dumps(collection, ensure_ascii=False), encoding="utf-8")
     (folder / "trucks.csv").write_text(
-        "id,plate,type,axles,rated_kg,tare_kg,gross_limit_kg,company_zh,company_en,from\n"
-        "T1,苏D10001,smart,4,16500,13500,31000,武进渣运,Wujin Muck,\n"
-        "渣2,苏D20002,tarpaulin,4,16000,14500,31000,武进渣运,Wujin Muck,\n"
-        "T9,苏D90009,other,,,,,,,\n",
+        "id,plate,type,axles,rated_kg,tare_kg,gross_limit_kg,company_zh,company_en,from,terminal\n"
+        "T1,苏D10001,smart,4,16500,13500,31000,武进渣运,Wujin Muck,,yes\n"
+        "渣2,苏D20002,tarpaulin,4,16000,14500,31000,武进渣运,Wujin Muck,,\n"
+        "T9,苏D90009,other,,,,,,,,\n"
+        "G1,苏D70007,collection,3,11500,13500,25000,,,,no\n",
         encoding="utf-8",
     )
     (folder / "scales.csv").write_text("id,site,name_zh,name_en,interval_kg\nS1,L01,一号磅,Scale 1,20\n", encoding="utf-8")

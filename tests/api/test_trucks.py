@@ -9,7 +9,7 @@ def by_id(client: httpx.Client, **params: Any) -> dict[str, Any]:
     return {f"{truck['district']}/{truck['id']}": truck for truck in trucks}
 
 
-def test_every_truck_that_reported_or_is_registered_is_listed_once(client: httpx.Client) -> None:
+def test_every_truck_that_reported_or_is_registered_with_a_terminal_is_listed_once(client: httpx.Client) -> None:
     assert sorted(by_id(client)) == ["liyang/T1", "wujin/T1", "wujin/T9", "wujin/stranger", "wujin/渣2"]
 
 

@@ -17,7 +17,8 @@ PLACE = Anchors.of(t_ms=[5], lat_e7=[317_000_000], lon_e7=[1_199_000_000])
 def judge(payload_kg: float, rated_kg: float = 15_000.0, limit_kg: float = 31_000.0, tare_kg: float = 13_000.0, **changed: Any) -> Flags:
     cycle = {
         "asset": 7, "start_ms": 100, "depart_ms": 200, "arrive_ms": 300, "end_ms": 400, "load_site": "pit", "dump_site": "fill",
-        "payload_kg": payload_kg, "payload_u_kg": 600.0, "plateau_rows": 30, "haul_m": 9_000, "load_signs": 1, "dump_signs": 1, "rules": "1",
+        "payload_kg": payload_kg, "payload_u_kg": 600.0, "plateau_rows": 30, "haul_m": 9_000, "load_signs": 1, "dump_signs": 1,
+        "rules": "1",
     }  # fmt: skip  # one line per column would hide the row
     cycles = Cycles.of(**{name: [value] for name, value in (cycle | changed).items()})
     limits = Limits(np.array([0]), np.array([rated_kg]), np.array([tare_kg]), np.array([limit_kg]))

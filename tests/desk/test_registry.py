@@ -15,6 +15,15 @@ Load = Callable[..., FolderRegistry]
 JULY_MS = int(datetime(2022, 6, 30, 16, tzinfo=UTC).timestamp() * 1000)
 
 
+def test_a_vehicle_has_a_terminal_unless_the_bureau_says_no(files: dict[str, str], load: Load) -> None:
+    header, *rows = files["trucks.csv"].splitlines()
+    told = "\n".join([f"{header},terminal", *(f"{row},{word}" for row, word in zip(rows, ("no", "yes", "", "no"), strict=True))])
+    assert [truck.terminal for truck in load({"trucks.csv": told}).trucks()] == [False, True, True, False]
+    assert all(truck.terminal for truck in load({}).trucks())
+    with pytest.raises(RegistryError, match=r"trucks.csv, row 2, column terminal.*maybe.*yes, no"):
+        load({"trucks.csv": told.replace(",no", ",maybe", 1)})
+
+
 def test_a_folder_answers_with_everything_that_stands_in_it(load: Load) -> None:
     registry: Registry = load()
     assert (registry.district, registry.name_zh, registry.name_en) == ("wujin", "武进区", "Wujin")
