@@ -1,4 +1,4 @@
-"""Messages from any MQTT broker, through paho's public interface and without a thread.
+"""Messages from any MQTT broker, through paho and without a thread.
 
 Everything happens inside `read`: polling, reconnecting, answering pings. The session is persistent and a message is acknowledged only
 when the reader says so, so that what the reader lost comes again. An acknowledgement belongs to the connection that brought its
@@ -13,14 +13,15 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest.bulk import BulkClient, BulkSocket
 from ingest.source import Delivery, Message
 from ingest.topics import FILTER
 
@@ -134,26 +135,32 @@ class Broker:
     def _pump(self, wait_s: float) -> bool:
         """Do what the socket is ready for, after waiting for it. False when it was ready for nothing."""
         client = self._client
-        connection: Any = client.socket()
+        connection: BulkSocket = cast("BulkSocket", client.socket())
         paused = self._is_paused()
-        hidden = not paused and hasattr(connection, "pending") and connection.pending() > 0  # decrypted already: no poll sees it
+        hidden = not paused and connection.pending() > 0
         poller = select.poll()  # select() knows no descriptor beyond 1023
-        poller.register(connection, (0 if paused else select.POLLIN) | (select.POLLOUT if client.want_write() else 0))
+        writes = client.want_write() or connection.wants_write
+        poller.register(connection, (0 if paused else select.POLLIN) | (select.POLLOUT if writes else 0))
         events = sum(event for _, event in poller.poll(0 if hidden else wait_s * 1_000))
-        if events & (select.POLLHUP | select.POLLERR):
-            client.loop_read()  # a dead connection ends even while we are paused
-        elif events & select.POLLIN or hidden:
-            self._drain()
+        if paused and events & (select.POLLHUP | select.POLLERR):
+            connection.hang_up()  # a dead connection ends even while we are paused
+            client.loop_read()
+        elif events & ~select.POLLOUT or hidden:
+            self._drain(connection)
         if events & select.POLLOUT:
             client.loop_write()
+            connection.flush()
         client.loop_misc()
         return events != 0 or hidden
 
-    def _drain(self) -> None:
+    def _drain(self, connection: BulkSocket) -> None:
         """Take packets until the socket has no more, or there are enough."""
         while len(self._messages) < self._max_messages and not self._is_paused():
-            before = self._received
-            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS or self._received == before:
+            room_bytes = self._max_held_bytes - self._held_bytes - self._read_bytes
+            taken = connection.take(min(self._max_messages - len(self._messages), room_bytes // OVERHEAD_BYTES + 1), room_bytes)
+            for topic, mid, payload in taken:
+                self._arrived(topic, mid, payload)
+            if not taken and (self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS or not connection.pending()):
                 return
 
     def _is_paused(self) -> bool:
@@ -172,9 +179,7 @@ class Broker:
         if generation != self._generation or self._client.socket() is None:
             self._stale += len(mids)
             return
-        for mid in mids:
-            self._client.ack(mid, 1)
-        self._client.loop_write()
+        cast("BulkSocket", self._client.socket()).acknowledge(mids)
 
     # ------------------------------------------------------------------ connecting
 
@@ -208,7 +213,7 @@ class Broker:
         self._fault = fault
 
     def _made_client(self, client_id: str, protocol: int, username: str | None, password: str | None, tls: ssl.SSLContext | None) -> Client:
-        client = Client(
+        client = BulkClient(
             CallbackAPIVersion.VERSION2,
             client_id,
             clean_session=None if protocol == 5 else False,
@@ -223,7 +228,7 @@ class Broker:
             client.tls_set_context(tls)
         client.on_socket_register_write = _defer  # paho queues what it sends, and we write it out at once
         client.on_connect, client.on_subscribe = self._connected, self._answered
-        client.on_message, client.on_disconnect = self._arrived, self._gone
+        client.on_disconnect = self._gone
         return client
 
     def _connected(self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None) -> None:
@@ -243,15 +248,15 @@ class Broker:
         if self._generation > 1:
             log.info("broker %s: connected again", self._address)
 
-    def _arrived(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+    def _arrived(self, topic: bytes, mid: int, payload: bytes) -> None:
         try:
-            topic = message.topic
+            name = topic.decode()
         except UnicodeDecodeError:
-            topic = "\ufffd"  # no topic of ours; it becomes a dead letter
-        self._messages.append(Message(topic, bytes(message.payload)))
-        if message.qos:
-            self._mids.append(message.mid)
-        self._read_bytes += len(message.payload) + OVERHEAD_BYTES
+            name = "\ufffd"  # no topic of ours; it becomes a dead letter
+        self._messages.append(Message(name, payload))
+        if mid:
+            self._mids.append(mid)
+        self._read_bytes += len(payload) + OVERHEAD_BYTES
         self._received += 1
 
     def _gone(self, _client: Client, _data: Any, _flags: DisconnectFlags, reason: ReasonCode, _properties: Properties | None) -> None:
