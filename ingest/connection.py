@@ -25,6 +25,8 @@ from ingest.replies import (
 from ingest.source import Message
 
 _CLOSING_S = 5.0
+_NEVER_S = 0xFFFF_FFFF
+"""The Session Expiry Interval of a session without an end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,9 @@ class Host(Protocol):
 
     def receive(self, connection: "Connection", messages: list[Message], answers: list[bytes], size: int) -> None:
         """Take in messages, and hand their answers to `send` once they are durable."""
+
+    def end_session(self, connection: "Connection", after_s: int) -> None:
+        """Let a session that was kept end so many seconds from now."""
 
     def refused(self, connection: "Connection", why: ProtocolError) -> None:
         """Note that something a device sent was not taken."""
@@ -137,8 +142,8 @@ class Connection(asyncio.Protocol):
             if not self._holds and self._transport is not None:
                 self._transport.resume_reading()
 
-    def accept(self, packet: Connect, account: Account | None) -> None:
-        """Let the client in."""
+    def accept(self, packet: Connect, account: Account | None, *, session_present: bool) -> None:
+        """Let the client in. Its session lasts for ever if it lasts at all: names are cheap, and the client hears it."""
         limits, version = self._limits, packet.version
         self.packet, self.will = packet, packet.will
         self._account, self._user = account, packet.user or ""
@@ -150,6 +155,8 @@ class Connection(asyncio.Protocol):
             keep_alive_s = min(keep_alive_s or limits.keep_alive_s, limits.keep_alive_s)
         self._silence_s = 1.5 * keep_alive_s or math.inf
         offer = Offer(
+            session_present,
+            _NEVER_S if packet.keeps_session else 0,
             limits.receive_maximum,
             limits.packet_bytes,
             limits.topic_aliases,
@@ -292,7 +299,16 @@ class Connection(asyncio.Protocol):
         self._host.login(self, packet)
 
     def _leave(self, packet: Disconnect) -> None:
+        self._end_session(packet.session_expiry_s)
         if packet.reason != Reason.DISCONNECT_WITH_WILL:
             self.will = None
         self.gone_because = "the device asked for its will"
         self.close()
+
+    def _end_session(self, after_s: int | None) -> None:
+        """Heed the client's last word on its session (3.14.2.2.2)."""
+        assert self.packet is not None  # noqa: S101  # nothing but CONNECT comes before it, says the parser
+        if after_s and not self.packet.session_expiry_s:
+            raise ProtocolError(Reason.PROTOCOL_ERROR, "DISCONNECT prolongs a session that CONNECT ended with the connection")
+        if after_s is not None and after_s != _NEVER_S:
+            self._host.end_session(self, after_s)

@@ -17,13 +17,14 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from ingest.accounts import Account, Accounts
 from ingest.connection import Connection, Limits
 from ingest.fields import ProtocolError, Reason
 from ingest.inbox import Batch, Inbox
 from ingest.packets import Connect
+from ingest.sessions import Name, Sessions
 from ingest.source import Delivery, Message
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,13 @@ class EndpointError(ValueError):
     """The endpoint cannot listen as it was asked to; says what would help."""
 
 
+class _Admitted(NamedTuple):
+    """Who may come in."""
+
+    account: Account | None
+    session_present: bool
+
+
 class Endpoint:
     """An MQTT 3.1.1 and 5 server that delivers what is published to it.
 
@@ -49,6 +57,8 @@ class Endpoint:
         Who may connect and publish what; None lets everybody on this machine publish everything.
     tls
         From `server_tls`; None speaks plain TCP.
+    sessions
+        The clients that are known; None forgets them with this endpoint.
     flush_messages, flush_s
         `read` returns when so many messages wait, or when the first of them has waited so long.
 
@@ -65,6 +75,7 @@ class Endpoint:
         *,
         accounts: Accounts | None = None,
         tls: ssl.SSLContext | None = None,
+        sessions: Sessions | None = None,
         limits: Limits | None = None,
         flush_messages: int = 20_000,
         flush_s: float = 0.005,
@@ -74,7 +85,8 @@ class Endpoint:
         self._accounts, self._tls = accounts, tls
         self._inbox: Inbox[Connection] = Inbox(flush_messages, flush_s)
         self._connections: set[Connection] = set()
-        self._sessions: dict[tuple[str, str], Connection] = {}
+        self._sessions = Sessions() if sessions is None else sessions
+        self._named: dict[Name, Connection] = {}
         self._delivered: set[Batch[Connection]] = set()
         self._waiting_messages = self._waiting_bytes = 0
         self._full = self._closed = False
@@ -122,6 +134,7 @@ class Endpoint:
             "tls": self._tls is not None,
             "accounts": self._accounts is not None,
             "connections": len(self._connections),
+            "sessions": len(self._sessions),
             "waiting_messages": self._waiting_messages,
             "waiting_bytes": self._waiting_bytes,
             **{name: self._counts[name] for name in ("received", "acknowledged", "refused", "refused_logins", "gone")},
@@ -147,20 +160,17 @@ class Endpoint:
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        key = _session(connection)
-        if self._sessions.get(key) is connection:
-            del self._sessions[key]
+        name = _name(connection)
+        if self._named.get(name) is connection:
+            del self._named[name]
         if connection.will is not None and not self._closed:
             self._counts["gone"] += 1
             what: dict[str, object] = {"client_id": connection.client_id, "will": connection.will.topic, "because": connection.gone_because}
             self._gone.append((self._loop.time(), what))
 
     def login(self, connection: Connection, packet: Connect) -> None:
-        if self._accounts is None:
-            self._let_in(connection, packet, None)
-            return
         connection.hold("login")
-        check = self._loop.run_in_executor(self._logins, self._accounts.login, packet.user or "", packet.password or b"")
+        check = self._loop.run_in_executor(self._logins, self._admit, packet)
         check.add_done_callback(partial(self._checked, connection, packet))
 
     def receive(self, connection: Connection, messages: list[Message], answers: list[bytes], size: int) -> None:
@@ -173,31 +183,50 @@ class Endpoint:
             for each in self._connections:
                 each.hold("full")
 
+    def end_session(self, connection: Connection, after_s: int) -> None:
+        try:
+            self._sessions.end(_name(connection), after_s)
+        except OSError as error:
+            _log.error("mqtt client %r at %s: the end of its session cannot be noted: %s", connection.client_id, connection.peer, error)
+
     def refused(self, connection: Connection, why: ProtocolError) -> None:
         self._counts["refused"] += 1
         _log.warning("mqtt client %r at %s: %s (%s)", connection.client_id, connection.peer, why.detail, why.reason.name)
 
     # Logins
 
-    def _checked(self, connection: Connection, packet: Connect, check: "asyncio.Future[Account | None]") -> None:
+    def _admit(self, packet: Connect) -> _Admitted:
+        """Check the account and note the session, on a thread that may wait for both."""
+        user = packet.user or ""
+        account = self._accounts.login(user, packet.password or b"") if self._accounts else None
+        if self._accounts and account is None:
+            raise ProtocolError(Reason.BAD_LOGIN, f"user {packet.user!r} is unknown or has another password")
+        if not packet.client_id:
+            return _Admitted(account, session_present=False)
+        try:
+            present = self._sessions.open((user, packet.client_id), resume=not packet.clean, keep=packet.keeps_session)
+        except OSError as error:
+            _log.error("the session of mqtt client %r cannot be noted, so it stays out: %s", packet.client_id, error)
+            raise ProtocolError(Reason.SERVER_UNAVAILABLE, "the session cannot be kept now; to be tried again") from error
+        return _Admitted(account, present)
+
+    def _checked(self, connection: Connection, packet: Connect, check: "asyncio.Future[_Admitted]") -> None:
         if check.cancelled():
             return
-        account = check.result()
-        if account is None:
+        try:
+            self._let_in(connection, packet, check.result())
+        except ProtocolError as refusal:
             self._counts["refused_logins"] += 1
-            refusal = ProtocolError(Reason.BAD_LOGIN, f"user {packet.user!r} is unknown or has another password")
             _log.warning("mqtt client %r at %s: %s", packet.client_id, connection.peer, refusal.detail)
             connection.fail(refusal)
-        else:
-            self._let_in(connection, packet, account)
         connection.proceed()
 
-    def _let_in(self, connection: Connection, packet: Connect, account: Account | None) -> None:
+    def _let_in(self, connection: Connection, packet: Connect, admitted: _Admitted) -> None:
         if connection not in self._connections:
             return  # it went while its account was looked at
-        connection.accept(packet, account)
-        before = self._sessions.get(_session(connection))
-        self._sessions[_session(connection)] = connection
+        connection.accept(packet, admitted.account, session_present=admitted.session_present)
+        before = self._named.get(_name(connection))
+        self._named[_name(connection)] = connection
         if before is not None:
             before.fail(ProtocolError(Reason.TAKEN_OVER, "another connection came with this client identifier"))
 
@@ -303,7 +332,7 @@ def server_tls(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def _session(connection: Connection) -> tuple[str, str]:
+def _name(connection: Connection) -> Name:
     # A client identifier belongs to its account: no device can push out another one's.
     user = connection.packet.user if connection.packet else None
     return user or "", connection.client_id

@@ -44,6 +44,11 @@ class Connect(NamedTuple):
     session_expiry_s: int
     packet_bytes: int | None  # the largest packet that the client takes
 
+    @property
+    def keeps_session(self) -> bool:
+        """Whether the session is to outlive the connection (3.1.2.11.2). A client that we have to name has nothing to come back to."""
+        return bool(self.client_id) and (self.session_expiry_s > 0 if self.version == 5 else not self.clean)
+
 
 class Publish(NamedTuple):
     """A message (3.3), with its topic alias already resolved."""
@@ -81,6 +86,7 @@ class Disconnect(NamedTuple):
     """A wished end (3.14)."""
 
     reason: int
+    session_expiry_s: int | None  # None: as CONNECT said
 
 
 Packet = Connect | Publish | Subscribe | Unsubscribe | Release | Ping | Disconnect
@@ -256,9 +262,8 @@ class Parser:
 
     def _disconnect(self, reader: Reader) -> Disconnect:
         reason = reader.number(1) if self.version == 5 and reader.left() else 0
-        if self.version == 5 and reader.left():
-            reader.properties(OF_DISCONNECT)
-        return Disconnect(reason)
+        properties = reader.properties(OF_DISCONNECT) if self.version == 5 and reader.left() else {}
+        return Disconnect(reason, properties.get(Property.SESSION_EXPIRY))
 
     def _release(self, reader: Reader) -> Release:
         packet_id = reader.packet_id()

@@ -11,14 +11,17 @@ _REASON_3 = {
     Reason.SUCCESS: 0,
     Reason.UNSUPPORTED_VERSION: 1,
     Reason.CLIENT_ID_INVALID: 2,
+    Reason.SERVER_UNAVAILABLE: 3,
     Reason.BAD_LOGIN: 4,
     Reason.NOT_AUTHORISED: 5,
 }
 
 
 class Offer(NamedTuple):
-    """What CONNACK tells an MQTT 5 client about this server and its session (3.2.2.3)."""
+    """What CONNACK tells a client about its session, and of MQTT 5 also about this server (3.2.2.3)."""
 
+    session_present: bool
+    session_expiry_s: int
     receive_maximum: int
     packet_bytes: int
     topic_aliases: int
@@ -27,12 +30,12 @@ class Offer(NamedTuple):
 
 
 def connack(offer: Offer, version: int) -> bytes:
-    """Encode an accepted CONNECT: no session present, none kept."""
+    """Encode an accepted CONNECT."""
     if version == 4:
-        return b"\x20\x02\0\0"
+        return bytes([0x20, 2, offer.session_present, 0])
     properties = struct.pack(
         ">BIBHBBBIBHBBBBBB",
-        *(Property.SESSION_EXPIRY, 0, Property.RECEIVE_MAXIMUM, offer.receive_maximum, Property.MAXIMUM_QOS, 1),
+        *(Property.SESSION_EXPIRY, offer.session_expiry_s, Property.RECEIVE_MAXIMUM, offer.receive_maximum, Property.MAXIMUM_QOS, 1),
         *(Property.PACKET_BYTES, offer.packet_bytes, Property.TOPIC_ALIAS_MAXIMUM, offer.topic_aliases),
         *(Property.WILDCARD_SUBSCRIPTION, 0, Property.SUBSCRIPTION_IDENTIFIERS, 0, Property.SHARED_SUBSCRIPTION, 0),
     )
@@ -40,7 +43,7 @@ def connack(offer: Offer, version: int) -> bytes:
         properties += bytes([Property.ASSIGNED_CLIENT_ID]) + _prefixed(offer.assigned_client_id)
     if offer.server_keep_alive_s is not None:
         properties += struct.pack(">BH", Property.SERVER_KEEP_ALIVE, offer.server_keep_alive_s)
-    return _packet(0x20, b"\0\0" + _variable_number(len(properties)) + properties)
+    return _packet(0x20, bytes([offer.session_present, 0]) + _variable_number(len(properties)) + properties)
 
 
 def connack_refused(error: ProtocolError, version: int) -> bytes:

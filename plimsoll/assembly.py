@@ -1,5 +1,6 @@
 """The one place where the parts are put together."""
 
+import math
 import ssl
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -13,8 +14,10 @@ from ingest.admission import Admission
 from ingest.books import Books, Places
 from ingest.broker import Broker
 from ingest.collector import Collector
+from ingest.connection import Limits
 from ingest.deriver import Deriver
-from ingest.endpoint import Endpoint
+from ingest.endpoint import Endpoint, server_tls
+from ingest.sessions import Sessions
 from ingest.source import Source
 from plimsoll.clock import Clock, ScaledClock, wall_ms
 from plimsoll.settings import Settings
@@ -23,6 +26,7 @@ from storage.results import Results
 
 JOURNAL_FILE = "journal.sqlite"
 DESK_FILE = "desk.sqlite"
+SESSIONS_FILE = "mqtt-sessions.jsonl"
 
 
 def clock(settings: Settings) -> Clock:
@@ -77,15 +81,13 @@ def basis(registry: Registry, rules: Rules) -> str:
 def _endpoint(settings: Settings) -> Source:
     own = settings.endpoint
     accounts = Accounts(own.accounts) if own.accounts else None
-    tls = None
-    if own.tls_cert and own.tls_key:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(own.tls_cert, own.tls_key)
     return Endpoint(
         own.host,
         own.port,
         accounts=accounts,
-        tls=tls,
+        tls=server_tls(own.tls_cert, own.tls_key) if own.tls_cert and own.tls_key else None,
+        sessions=Sessions(settings.data.folder / SESSIONS_FILE),
+        limits=Limits(packet_bytes=own.packet_bytes, messages_per_s=own.messages_per_s or math.inf, connections=own.connections),
         flush_messages=settings.collector.flush_messages,
         flush_s=settings.collector.flush_ms / 1000,
     )

@@ -3,6 +3,7 @@
 from desk.channels import TargetError
 from desk.registry import RegistryError
 from ingest.accounts import AccountsError
+from ingest.endpoint import EndpointError
 from plimsoll.settings import SettingsError
 from simulators.publisher import PublisherError
 from storage.database import JournalError
@@ -17,6 +18,7 @@ KNOWN_ERRORS = (
     SettingsError,
     RegistryError,
     AccountsError,
+    EndpointError,
     TargetError,
     JournalError,
     PublisherError,

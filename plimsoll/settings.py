@@ -14,6 +14,7 @@ import msgspec
 from core.rules import Rules
 
 PREFIX = "PLIMSOLL_"
+_LEAST_PACKET_BYTES = 1_024
 
 
 class SettingsError(ValueError):
@@ -40,6 +41,9 @@ class Endpoint(Section, frozen=True):
     accounts: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    packet_bytes: int = 2 << 20
+    messages_per_s: float = 0.0
+    connections: int = 10_000
 
 
 class Broker(Section, frozen=True):
@@ -78,6 +82,7 @@ class Alerts(Section, frozen=True):
 
     targets_file: Path | None = None
     late_ms: int = 600_000
+    quiet_ms: int = 60_000
     silence_ms: int = 900_000
     stall_ms: int = 60_000
 
@@ -108,9 +113,21 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         if name.startswith(PREFIX) and key:
             tree.setdefault(section, {})[key] = text
     try:
-        return msgspec.convert(tree, Settings, strict=False, dec_hook=_path)
+        settings = msgspec.convert(tree, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path or 'environment'}: {error}; see plimsoll.sample.toml") from error
+    _check_endpoint(settings.endpoint)
+    return settings
+
+
+def _check_endpoint(own: Endpoint) -> None:
+    given = {"tls_cert": own.tls_cert, "tls_key": own.tls_key}
+    missing = [name for name, file in given.items() if file is None]
+    if len(missing) == 1:
+        raise SettingsError(f"[endpoint] {missing[0]} is not set; TLS needs tls_cert and tls_key, and neither of them is plain TCP")
+    for name, least in (("packet_bytes", _LEAST_PACKET_BYTES), ("messages_per_s", 0), ("connections", 1)):
+        if getattr(own, name) < least:
+            raise SettingsError(f"[endpoint] {name} is {getattr(own, name)}, expected {least} or more")
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -175,9 +175,9 @@ def test_the_other_packets_are_read() -> None:
     stream_5 = [packet(0xC0), packet(0x82, b"\0\1\0", text("a"), b"\0", text("b"), b"\1"), packet(0xA2, b"\0\2\0", text("a"))]
     stream_5 += [packet(0x62, b"\0\3"), packet(0x62, b"\0\3\x92\0"), packet(0xE0), packet(0xE0, b"\4"), packet(0xE0, b"\0\5\x11\0\0\0\0")]
     read_5 = [Ping(), Subscribe(b"\0\1", 2), Unsubscribe(b"\0\2", 1), Release(b"\0\3"), Release(b"\0\3")]
-    assert parse(connect(5), *stream_5)[0][1:] == [*read_5, Disconnect(0), Disconnect(4), Disconnect(0)]
+    assert parse(connect(5), *stream_5)[0][1:] == [*read_5, Disconnect(0, None), Disconnect(4, None), Disconnect(0, 0)]
     stream_4 = [packet(0x82, b"\0\1", text("a"), b"\2"), packet(0xA2, b"\0\2", text("a"), text("b")), packet(0xE0)]
-    assert parse(connect(4), *stream_4)[0][1:] == [Subscribe(b"\0\1", 1), Unsubscribe(b"\0\2", 2), Disconnect(0)]
+    assert parse(connect(4), *stream_4)[0][1:] == [Subscribe(b"\0\1", 1), Unsubscribe(b"\0\2", 2), Disconnect(0, None)]
 
 
 def test_reading_may_stop_at_any_packet_and_go_on() -> None:
@@ -202,10 +202,39 @@ def test_answers_are_what_the_standard_writes() -> None:
 
 
 def test_a_connack_says_what_the_server_does_not_do() -> None:
-    offer = Offer(receive_maximum=10, packet_bytes=1 << 20, topic_aliases=5, assigned_client_id="id", server_keep_alive_s=600)
+    offer = Offer(
+        session_present=False,
+        session_expiry_s=0,
+        receive_maximum=10,
+        packet_bytes=1 << 20,
+        topic_aliases=5,
+        assigned_client_id="id",
+        server_keep_alive_s=600,
+    )
     assert connack(offer, 4) == b"\x20\2\0\0"
     body = b"\x11\0\0\0\0\x21\0\x0a\x24\1\x27\0\x10\0\0\x22\0\5\x28\0\x29\0\x2a\0\x12\0\2id\x13\2\x58"
     assert connack(offer, 5) == packet(0x20, b"\0\0", properties(body))
+    known = offer._replace(session_present=True, session_expiry_s=0xFFFF_FFFF)
+    assert connack(known, 4) == b"\x20\2\1\0"
+    assert connack(known, 5) == packet(0x20, b"\1\0", properties(b"\x11\xff\xff\xff\xff", body[5:]))
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "expiry", "client_id", "keeps"),
+    [
+        (4, 0, b"\0", "c", True),
+        (4, 2, b"\0", "c", False),
+        (5, 0, b"\0", "c", False),
+        (5, 0, b"\5\x11\0\0\0\0", "c", False),
+        (5, 2, b"\5\x11\0\0\0\1", "c", True),
+        (5, 0, b"\5\x11\0\0\0\1", "c", True),
+        (5, 0, b"\5\x11\0\0\0\1", "", False),
+    ],
+)
+def test_a_session_is_kept_when_its_client_asks_for_that(version: int, flags: int, expiry: bytes, client_id: str, keeps: bool) -> None:
+    ((asked,), _) = parse(connect(version, flags=flags, of_version_5=expiry, rest=text(client_id)))
+    assert isinstance(asked, Connect)
+    assert asked.keeps_session == keeps
 
 
 def test_3_1_1_hears_only_the_reasons_it_knows() -> None:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
 from ingest.accounts import ROOT, Accounts, device_prefix, put_account
 from ingest.connection import Limits
 from ingest.endpoint import Endpoint, EndpointError, server_tls
+from ingest.sessions import Sessions
 from ingest.source import Delivery, Message
 
 pytestmark = pytest.mark.live
@@ -93,11 +94,21 @@ def text(value: str | bytes) -> bytes:
     return struct.pack(">H", len(raw)) + raw
 
 
-def connect(version: int, client_id: str = "c", *, keep_alive_s: int = 60, clean: bool = True, will: str = "", user: str = "") -> bytes:
+def connect(
+    version: int,
+    client_id: str = "c",
+    *,
+    keep_alive_s: int = 60,
+    clean: bool = True,
+    expiry_s: int | None = None,
+    will: str = "",
+    user: str = "",
+) -> bytes:
     flags = 2 * clean | (4 if will else 0) | (0xC0 if user else 0)
     none = b"\0" if version == 5 else b""
+    properties = none if expiry_s is None else b"\5\x11" + struct.pack(">I", expiry_s)
     parts = [text(client_id)] + [none + text(will) + text(b"gone")] * bool(will) + [text(user) + text(f"{user}'s secret")] * bool(user)
-    return packet(0x10, text("MQTT"), bytes([version, flags]), struct.pack(">H", keep_alive_s), none, *parts)
+    return packet(0x10, text("MQTT"), bytes([version, flags]), struct.pack(">H", keep_alive_s), properties, *parts)
 
 
 def publish(version: int, packet_id: int = 1, topic: str | bytes = TOPIC, payload: bytes = b"{}", *, first: int = 0x32) -> bytes:
@@ -244,11 +255,96 @@ def test_reading_in_vain_ends_in_time(endpoint: Endpoint) -> None:
 # Sessions
 
 
-def test_no_session_is_ever_present(endpoint: Endpoint, version: int) -> None:
-    for _ in range(2):
-        with connected(endpoint, version, clean=False) as client:
-            client.send(b"\xe0\0")
+NEVER_S = 0xFFFF_FFFF
+GOODBYE = b"\xe0\0"
+
+
+def present(endpoint: Endpoint, version: int, client_id: str = "c", goodbye: bytes = GOODBYE, **how: Any) -> bool:
+    """Whether CONNACK says that there is a session; the client then takes its leave."""
+    with Client(endpoint).send(connect(version, client_id, **how)) as client:
+        answer = client.packet()
+        assert answer[:1] == b"\x20"
+        assert answer[3] == 0
+        assert client.send(goodbye).packet() == b""
+        return bool(answer[2])
+
+
+def kept(version: int) -> dict[str, Any]:
+    """How a client asks for its session, and to keep it."""
+    return {"clean": False} if version == 4 else {"clean": False, "expiry_s": 60}
+
+
+def test_a_client_that_keeps_its_session_finds_it_again(endpoint: Endpoint, version: int) -> None:
+    assert [present(endpoint, version, **kept(version)) for _ in range(3)] == [False, True, True]
+    assert not present(endpoint, version, "another", **kept(version))
+    assert endpoint.state()["sessions"] == 2
+
+
+def test_a_clean_start_finds_nothing_and_leaves_what_it_asks_for(endpoint: Endpoint) -> None:
+    assert not present(endpoint, 5, clean=False, expiry_s=60)
+    assert not present(endpoint, 5, clean=True, expiry_s=60)
+    assert present(endpoint, 5, clean=False, expiry_s=60)
+    assert not present(endpoint, 5, clean=True)
+    assert not present(endpoint, 5, clean=False, expiry_s=60)
+
+
+def test_a_clean_session_of_3_1_1_leaves_nothing(endpoint: Endpoint) -> None:
+    assert [present(endpoint, 4, clean=clean) for clean in (False, True, False, False)] == [False, False, False, True]
+
+
+def test_a_client_without_an_expiry_leaves_nothing(endpoint: Endpoint) -> None:
+    assert [present(endpoint, 5, clean=False) for _ in range(2)] == [False, False]
+    assert not present(endpoint, 5, clean=False, expiry_s=60)
+    assert present(endpoint, 5, clean=False)  # this once: it ends with this connection
+    assert not present(endpoint, 5, clean=False, expiry_s=60)
+
+
+def test_a_session_may_end_with_its_disconnect(endpoint: Endpoint) -> None:
+    assert not present(endpoint, 5, goodbye=b"\xe0\7\0\5\x11\0\0\0\0", **kept(5))
+    assert not present(endpoint, 5, goodbye=b"\xe0\7\0\5\x11\xff\xff\xff\xff", **kept(5))
+    assert present(endpoint, 5, goodbye=b"\xe0\7\0\5\x11\0\0\0\1", **kept(5))
+    time.sleep(1.1)
+    assert not present(endpoint, 5, **kept(5))
+
+
+def test_a_disconnect_cannot_prolong_what_ends_with_the_connection(endpoint: Endpoint) -> None:
+    with connected(endpoint, 5, clean=False) as client:
+        assert reason(client.send(b"\xe0\7\0\5\x11\0\0\0\1").packet()) == 0x82
+
+
+def test_a_client_of_5_hears_how_long_its_session_is_kept(endpoint: Endpoint) -> None:
+    for expiry_s, said in ((None, 0), (0, 0), (60, NEVER_S), (NEVER_S, NEVER_S)):
+        with Client(endpoint).send(connect(5, expiry_s=expiry_s)) as client:
+            assert client.packet()[5:10] == b"\x11" + struct.pack(">I", said)
+
+
+def test_a_client_that_was_given_its_name_has_no_session(endpoint: Endpoint) -> None:
+    with Client(endpoint).send(connect(5, "", clean=False, expiry_s=60)) as client:
+        answer = client.packet()
+    name = answer[answer.index(b"plimsoll-") :][:41].decode()
+    assert (answer[2], answer[5:10]) == (0, b"\x11\0\0\0\0")
+    assert not present(endpoint, 5, name, **kept(5))
+
+
+def test_a_session_belongs_to_its_account(accounts: Accounts, version: int) -> None:
+    with Endpoint("127.0.0.1", 0, accounts=accounts) as endpoint:
+        users = ("12", "13", "12", "13")
+        assert [present(endpoint, version, user=user, **kept(version)) for user in users] == [False, False, True, True]
+        with Client(endpoint).send(connect(version, "new", user="nobody", **kept(version))) as refused:
+            assert refused.packet()[3] != 0
+        assert endpoint.state()["sessions"] == 2
+
+
+def test_a_session_that_cannot_be_noted_is_refused(tmp_path: Path, version: int) -> None:
+    file = tmp_path / "sessions.jsonl"
+    with Endpoint("127.0.0.1", 0, sessions=Sessions(file)) as endpoint:
+        file.unlink()
+        file.mkdir()
+        with Client(endpoint).send(connect(version, **kept(version)), publish(version)) as client:
+            assert client.packet()[3] == (3 if version == 4 else 0x88)
             assert client.packet() == b""
+        assert endpoint.read(0.1) is None
+        assert not present(endpoint, version)  # who keeps nothing comes in
 
 
 def test_a_second_connection_with_one_identifier_takes_over(endpoint: Endpoint, version: int) -> None:

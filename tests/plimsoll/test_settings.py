@@ -44,6 +44,11 @@ def test_the_environment_overrides_the_file(tmp_path):
         ("[endpoint]\nport = 'many'", r"\$\.endpoint\.port"),
         ("[nonsense]\na = 1", "nonsense"),
         ("[endpoint", "cannot be read"),
+        ("[endpoint]\ntls_cert = 'server.pem'", "tls_key is not set"),
+        ("[endpoint]\ntls_key = 'server.key'", "tls_cert is not set"),
+        ("[endpoint]\nconnections = 0", "connections is 0, expected 1 or more"),
+        ("[endpoint]\npacket_bytes = 100", "packet_bytes is 100, expected 1024 or more"),
+        ("[endpoint]\nmessages_per_s = -1", "messages_per_s is -1.0, expected 0 or more"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(tmp_path, text, named):
