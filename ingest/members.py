@@ -5,7 +5,7 @@ Everything works on whole lists of readings of one measurement.
 
 from collections.abc import Callable
 from functools import cache
-from operator import attrgetter
+from itertools import repeat
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -49,8 +49,8 @@ def gather(kind: type[Reading], rows: list[Reading]) -> Members:
     """Turn readings into members."""
     members = Members({}, {}, {}, 0)
     present = 0
-    for name, annotation in _annotations(kind).items():
-        values = list(map(attrgetter(name), rows))
+    table = zip(*map(msgspec.structs.astuple, rows), strict=True) if rows else repeat(())
+    for (name, annotation), values in zip(_annotations(kind).items(), table, strict=False):
         if annotation in CODES:
             states = members.states[name] = np.fromiter(map(CODES[annotation].__getitem__, values), np.int8, len(values))
             present += int(np.count_nonzero(states != UNKNOWN))
@@ -62,7 +62,7 @@ def gather(kind: type[Reading], rows: list[Reading]) -> Members:
             if annotation in (int, int | None):
                 members.numbers[name] = _ints(values)
             else:
-                members.texts[name] = values
+                members.texts[name] = list(values)
     return members._replace(present=present)
 
 
@@ -71,7 +71,7 @@ def _annotations(kind: type[Reading]) -> dict[str, Any]:
     return {field.name: field.type for field in msgspec.structs.fields(kind)}
 
 
-def _ints(values: list[int | None]) -> Ints:
+def _ints(values: tuple[int | None, ...]) -> Ints:
     """Absent is 0; what no int64 holds is -1, which no range of ours allows."""
     try:
         return np.array([value or 0 for value in values], dtype=np.int64)
