@@ -11,6 +11,7 @@ import hmac
 import logging
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def read_accounts(path: Path) -> dict[str, Account]:
 
 
 def put_account(path: Path, user: str, password: bytes, prefix: str) -> None:
-    """Add a user to the file, or give it another password and prefix. Makes the file, readable by its owner only, where there is none.
+    """Add a user to the file, or give it another password and prefix. Makes the file where there is none.
 
     Raises
     ------
@@ -110,17 +111,43 @@ def put_account(path: Path, user: str, password: bytes, prefix: str) -> None:
     accounts = read_accounts(path) if path.exists() else {}
     row = {"user": user, "hash": hash_password(password), "prefix": prefix}
     accounts[user] = _account(row, str(path))
+    _write(path, accounts.values())
+
+
+def remove_account(path: Path, user: str) -> None:
+    """Take a user out of the file; a connection that it has open stays open.
+
+    Raises
+    ------
+    AccountsError
+        When there is no such user, or the file cannot be read.
+    """
+    accounts = read_accounts(path)
+    if accounts.pop(user, None) is None:
+        raise AccountsError(f"{path}: there is no user {user!r}; nothing was removed")
+    _write(path, accounts.values())
+
+
+def _write(path: Path, accounts: Iterable[Account]) -> None:
+    """Put a file that only its owner reads in the place of the old one, whole."""
     beside = path.with_name(path.name + ".new")
     with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file)
         lines.writerow(_COLUMNS)
-        lines.writerows([account.user, account.hash, account.prefix] for account in accounts.values())
+        lines.writerows([account.user, account.hash, account.prefix] for account in accounts)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(beside, path)
 
 
 def device_prefix(district: str, kind: str, asset: str) -> str:
     """Give the prefix of a device: the topics of its own asset, and no others."""
     return f"{ROOT}{district}/{kind}/{asset}/"
+
+
+def gateway_prefix(district: str) -> str:
+    """Give the prefix of a gateway: the topics of every asset of its district."""
+    return f"{ROOT}{district}/"
 
 
 def hash_password(password: bytes) -> str:

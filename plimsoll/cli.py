@@ -1,4 +1,4 @@
-"""The command line: `plimsoll collect | serve | simulate | replay | demo`.
+"""The command line: `plimsoll collect | serve | account | simulate | replay | demo`.
 
 Each command's work is in a module of its own; this one only reads the arguments and turns known errors into one line and an exit code.
 """
@@ -37,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     serve = subcommands.add_parser("serve", help="serve the API and the console page")
     _settings(serve)
 
+    _account(subcommands.add_parser("account", help="say who may publish what through the endpoint"))
+
     simulate = subcommands.add_parser("simulate", help="play the reference district over MQTT, paced by the settings' clock")
     _settings(simulate)
     _mqtt(simulate)
@@ -59,6 +61,21 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--broker", metavar="HOST:PORT", help="with --once: go through this MQTT broker instead of the built-in endpoint")
     _scenario(demo)
     return top
+
+
+def _account(account: argparse.ArgumentParser) -> None:
+    actions = account.add_subparsers(dest="action", required=True, metavar="action")
+    add = actions.add_parser("add", help="add an account, or give it another password and other topics")
+    add.add_argument("name", help="the user name that the device logs in with")
+    topics = add.add_mutually_exclusive_group(required=True)
+    topics.add_argument("--device", metavar="DISTRICT/KIND/ASSET", help="may publish for this truck, scale or station only")
+    topics.add_argument("--gateway", metavar="DISTRICT", help="may publish for every asset of the district")
+    topics.add_argument("--prefix", help="may publish to every topic that begins so, for example plimsoll/v1/")
+    add.add_argument("--password-file", type=Path, help="holds the password; without it one is made and printed")
+    remove = actions.add_parser("remove", help="remove an account")
+    remove.add_argument("name")
+    for action in (add, actions.add_parser("list", help="print the accounts and their topics"), remove):
+        _settings(action)
 
 
 def _settings(command: argparse.ArgumentParser) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from plimsoll import assembly, collect, demo, once, replay, serve, settings, simulate
+from ingest.accounts import gateway_prefix
+from plimsoll import account, assembly, collect, demo, once, replay, serve, settings, simulate
 from plimsoll.clock import ScaledClock
 from simulators.publisher import Publisher
 
@@ -21,6 +22,23 @@ def _collect(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     return serve.run(settings.load(arguments.settings))
+
+
+def _account(arguments: argparse.Namespace) -> int:
+    own = settings.load(arguments.settings)
+    match arguments.action:
+        case "add":
+            return account.add(own, arguments.name, _prefix(arguments), arguments.password_file)
+        case "remove":
+            return account.remove(own, arguments.name)
+    return account.show(own)
+
+
+def _prefix(arguments: argparse.Namespace) -> str:
+    if arguments.device:
+        return account.prefix_of(arguments.device)
+    prefix: str = gateway_prefix(arguments.gateway) if arguments.gateway else arguments.prefix
+    return prefix
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
@@ -70,6 +88,7 @@ def _address(text: str) -> tuple[str, int]:
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "collect": _collect,
     "serve": _serve,
+    "account": _account,
     "simulate": _simulate,
     "replay": _replay,
     "demo": _demo,

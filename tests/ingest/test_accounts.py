@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.accounts import ROOT, Account, Accounts, AccountsError, device_prefix, hash_password, put_account, read_accounts
+from ingest.accounts import (
+    ROOT,
+    Account,
+    Accounts,
+    AccountsError,
+    device_prefix,
+    gateway_prefix,
+    hash_password,
+    put_account,
+    read_accounts,
+    remove_account,
+)
 
 HASH = hash_password(b"secret")
 
@@ -62,6 +73,18 @@ def test_the_file_is_its_owners_only_and_keeps_the_others(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert [accounts.login("one", b"1"), accounts.login("two", b"2") is None] == [None, False]
     assert accounts.login("one", b"changed") == read_accounts(path)["one"]
+
+
+def test_a_removed_user_is_out_and_the_others_stay(path: Path) -> None:
+    put_account(path, "one", b"1", ROOT)
+    put_account(path, "two", b"2", gateway_prefix("wujin"))
+    accounts = Accounts(path)
+    remove_account(path, "one")
+    assert accounts.login("one", b"1") is None
+    assert accounts.login("two", b"2") is not None
+    with pytest.raises(AccountsError, match="no user 'one'"):
+        remove_account(path, "one")
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize(
