@@ -30,6 +30,7 @@ from core.events import Cycles, FlagKind, Flags, Latest, Severity, Sign
 from core.geofence import Sites
 from core.groups import Groups, spans
 from core.jump import NEVER_MS, Anchors, Doubts, Excursions, Fixes, believe
+from core.lateness import Hearing, Lateness, hear
 from core.limits import Limits
 from core.loads import LADEN, Loads, levels, loads
 from core.motion import STANDING, motion, silences_ms, speeds_kmh
@@ -52,6 +53,10 @@ class TruckStates(Columns):
     loaded: States  # UNLADEN, or negative: not known yet
     cover_open: States  # as last reported
     cover_ms: Ints  # when the cover last changed
+    heard_ms: Ints  # this and the rest as in core.lateness
+    late_ms: Ints
+    steady_ms: Ints
+    steady_late_ms: Ints
 
     @classmethod
     def initial(cls, assets: Ints) -> Self:
@@ -68,7 +73,15 @@ class TruckStates(Columns):
             loaded=unknown,
             cover_open=unknown,
             cover_ms=never,
+            heard_ms=never,
+            late_ms=np.zeros(count),
+            steady_ms=never,
+            steady_late_ms=np.zeros(count),
         )
+
+    @property
+    def lateness(self) -> Lateness:
+        return Lateness(self.heard_ms, self.late_ms, self.steady_ms, self.steady_late_ms)
 
 
 BLOCK_ROWS = 1 << 17
@@ -143,6 +156,7 @@ class Work:
     excursions: Excursions = field(init=False)
     doubts: Doubts = field(init=False)
     silence_ms: Ints = field(init=False)
+    hearing: Hearing = field(init=False)
     moving: States = field(init=False)
     limits: Limits = field(init=False)
     loads: Loads = field(init=False)
@@ -171,6 +185,12 @@ def believe_fixes(work: Work) -> None:
     rows = work.readings
     found = believe(work.trucks, rows.t_ms, rows.lat_e7, rows.lon_e7, work.anchors, work.rules)
     work.fixes, work.excursions, work.doubts = found
+
+
+def tell_lateness(work: Work) -> None:
+    """Tell the readings that show how late the truck's readings come."""
+    rows = work.readings
+    work.hearing = hear(work.trucks, rows.t_ms, rows.received_ms, rows.hist, work.states.lateness)
 
 
 def tell_motion(work: Work) -> None:
@@ -333,12 +353,17 @@ def flag_spillage(work: Work) -> None:
 
 
 def show_latest(work: Work) -> None:
-    """Show where each truck is now."""
+    """Show where each truck is now, and how late that is known."""
     rows, last = work.readings, work.trucks.end - 1
     fix = work.fixes.newest(work.anchors, np.arange(len(last)), last)
+    lateness = work.hearing.at(work.trucks, work.states.lateness, last)
     work.latest = Latest(
         asset=rows.asset[last],
         t_ms=rows.t_ms[last],
+        heard_ms=lateness.heard_ms,
+        late_ms=lateness.late_ms,
+        steady_ms=lateness.steady_ms,
+        steady_late_ms=lateness.steady_late_ms,
         fix_ms=fix.t_ms,
         lat_e7=fix.lat_e7,
         lon_e7=fix.lon_e7,
@@ -361,6 +386,7 @@ def find_checkpoints(work: Work) -> None:
     fix = work.fixes.newest(work.anchors, truck, last)
     cover_told = trucks.newest(np.flatnonzero(rows.cover_open >= 0), last)
     cover_changed = trucks.newest(work.covers, last)
+    lateness = work.hearing.at(trucks, work.states.lateness, last)
     work.checkpoints = TruckStates(
         asset=rows.asset[last],
         t_ms=rows.t_ms[last],
@@ -371,6 +397,10 @@ def find_checkpoints(work: Work) -> None:
         loaded=work.loads.loaded[last],
         cover_open=np.where(cover_told >= 0, rows.cover_open[cover_told], work.states.cover_open[truck]),
         cover_ms=np.where(cover_changed >= 0, rows.t_ms[cover_changed], work.states.cover_ms[truck]),
+        heard_ms=lateness.heard_ms,
+        late_ms=lateness.late_ms,
+        steady_ms=lateness.steady_ms,
+        steady_late_ms=lateness.steady_late_ms,
     )
 
 
@@ -397,6 +427,7 @@ def _first_of_each_key(flags: Flags) -> Flags:
 
 STAGES: tuple[Callable[[Work], None], ...] = (
     believe_fixes,
+    tell_lateness,
     tell_motion,
     tell_load,
     find_cycles,

@@ -83,10 +83,14 @@ class Flags(Columns):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Latest(Columns):
-    """The newest reading of each truck by device time, with the newest fix that was no jump."""
+    """The newest reading of each truck by device time, with the newest fix that was no jump, and how late its readings come."""
 
     asset: Ints
     t_ms: Ints
+    heard_ms: Ints  # receipt of the newest reading that came, re-uploads left aside; -1: none came
+    late_ms: Ints  # how long after its device time that was
+    steady_ms: Ints  # receipt of the first reading since which they come about as late as each other
+    steady_late_ms: Ints  # how late that one was
     fix_ms: Ints  # -1: never had a fix
     lat_e7: Int32s
     lon_e7: Int32s

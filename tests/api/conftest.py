@@ -163,6 +163,10 @@ def _latest(number: dict[str, int]) -> Latest:
     return Latest.of(
         asset=[number["T1"], number["渣2"], number["stranger"]],
         t_ms=[NOW_MS - 5_000, NOW_MS - 20 * MINUTE_MS, NOW_MS - 1_000],
+        heard_ms=[NOW_MS - 4_800, NOW_MS - 20 * MINUTE_MS + 200, NOW_MS - 800],
+        late_ms=[200] * 3,
+        steady_ms=[NOW_MS - 300_000] * 3,
+        steady_late_ms=[200] * 3,
         fix_ms=[NOW_MS - 5_000, NOW_MS - 21 * MINUTE_MS, -1],
         lat_e7=[317_000_000, 316_600_000, MISSING],
         lon_e7=[1_199_500_000, 1_200_000_000, MISSING],

@@ -76,9 +76,14 @@ def fleet(registry: Registry, assets: Ints, random: np.random.Generator) -> Late
     east, north = step[:, 0] * np.cos(np.radians(31.7)), step[:, 1]
     heading_deg = (np.degrees(np.arctan2(east, north)) + 180 * back) % 360
     moving = random.random(rows) < 0.7
+    t_ms = NOW_MS - np.where(random.random(rows) < 0.08, 60 * MINUTE_MS, random.integers(1_000, 20_000, rows))
     return Latest.of(
         asset=assets,
-        t_ms=NOW_MS - np.where(random.random(rows) < 0.08, 60 * MINUTE_MS, random.integers(1_000, 20_000, rows)),
+        t_ms=t_ms,
+        heard_ms=t_ms,
+        late_ms=[0] * rows,
+        steady_ms=t_ms,
+        steady_late_ms=[0] * rows,
         fix_ms=[NOW_MS] * rows,
         lat_e7=np.rint(lat_deg * 1e7),
         lon_e7=np.rint(lon_deg * 1e7),
