@@ -63,23 +63,22 @@ def hear(trucks: Groups, t_ms: Ints, received_ms: Ints, hist: States, carried: L
     carried : shape (trucks,)
         What was known of each truck before its first row.
     """
-    late_ms = received_ms - t_ms
-    live_ms = np.where(hist == 1, NEVER_MS, received_ms)
-    spoken = np.flatnonzero((hist != 1) & (received_ms >= _newest_before(trucks, live_ms, carried.heard_ms)))
-    runs = Groups.of(trucks.holding(spoken))
-    known = carried.take(trucks.holding(spoken[runs.first]))
-    first_of_all = runs.before(received_ms[spoken], known.heard_ms) == NEVER_MS
-    stepped = np.abs(late_ms[spoken] - runs.before(late_ms[spoken], known.late_ms)) > STEP_MS
-    return Hearing(received_ms, late_ms, spoken, spoken[first_of_all | stepped])
+    late_ms, counts = received_ms - t_ms, trucks.end - trucks.first
+    live = hist != 1
+    newest_ms = _newest_before(trucks, np.where(live, received_ms, NEVER_MS), carried.heard_ms, counts)
+    spoken = np.flatnonzero(live & (received_ms >= newest_ms))
+    truck = np.repeat(np.arange(len(trucks)), counts)[spoken]
+    runs, spoken_late_ms = Groups.of(truck), late_ms[spoken]
+    known = carried.take(truck[runs.first])
+    begins = np.abs(spoken_late_ms - runs.before(spoken_late_ms, known.late_ms)) > STEP_MS
+    begins[runs.first] |= known.heard_ms == NEVER_MS
+    return Hearing(received_ms, late_ms, spoken, spoken[begins])
 
 
-def _newest_before(trucks: Groups, live_ms: Ints, carried_ms: Ints) -> Ints:
+def _newest_before(trucks: Groups, live_ms: Ints, carried_ms: Ints, counts: Ints) -> Ints:
     """The newest receipt before each row within its truck. Trucks are lifted above each other, so that one pass does for all."""
-    if not len(live_ms):
-        return live_ms
     before_ms = trucks.before(live_ms, carried_ms)
-    low_ms = before_ms.min()
-    lift_ms = np.arange(len(trucks)) * (before_ms.max() - low_ms + 1)
-    lifts: Ints = np.repeat(lift_ms, trucks.end - trucks.first)
-    newest_ms: Ints = np.maximum.accumulate(before_ms + lifts) - lifts
-    return newest_ms
+    if len(before_ms):
+        lift_ms = np.repeat(np.arange(len(trucks)) * (before_ms.max() - before_ms.min() + 1), counts)
+        before_ms = np.maximum.accumulate(before_ms + lift_ms) - lift_ms
+    return before_ms
