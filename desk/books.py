@@ -13,7 +13,7 @@ NEVER_MS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What a person must handle: a flag of an asset, or a trouble of the program itself.
+    """What a person must handle: a flag of an asset, a clock that is wrong, or a trouble of the program itself.
 
     Its evidence stays when it is withdrawn. It is active until its span ends or it is withdrawn.
     """
@@ -22,7 +22,7 @@ class Alert:
     kind: str  # text.KINDS
     subject: str  # the asset's name; the stage or channel of the program's own alerts
     asset: int  # the journal's number; 0 for the program's own
-    flag_start_ms: int | None  # names the flag that it follows; None when that was withdrawn
+    flag_start_ms: int | None  # names the flag that it follows; None when that was withdrawn, or when it follows none
     start_ms: int
     end_ms: int | None  # None: has not ended
     severity: int  # core.events.Severity
@@ -122,8 +122,8 @@ class Books:
         return None if first_ms is None else (first_ms, last_ms)
 
     def own_active(self) -> Alerts:
-        """The program's own active alerts."""
-        return self._select("where asset = 0 and end_ms is null and withdrawn_ms is null")
+        """The active alerts that follow no flag. (What a withdrawn flag deserts is withdrawn or follows another before a poll ends.)"""
+        return self._select("where flag_start_ms is null and end_ms is null and withdrawn_ms is null")
 
     def flags_change(self) -> int:
         """The change up to which the flags have been followed."""

@@ -22,6 +22,7 @@ class AlertRules:
     quiet_ms: int = 60_000  # late data is over when none has come for this long
     silence_ms: int = 900_000  # no readings at all for this long is an alert
     stall_ms: int = 60_000  # a stage that leaves work waiting for this long is an alert
+    clock_behind_ms: int = 900_000  # readings that come later than this, for as long, and catch up nothing: a wrong clock
 
     def at_speed(self, speed: float, slack_ms: int = 10_000) -> "AlertRules":
         """The rules for a clock that runs `speed` times as fast.
@@ -35,4 +36,5 @@ class AlertRules:
             quiet_ms=self.quiet_ms + more_ms,
             silence_ms=self.silence_ms + more_ms,
             stall_ms=self.stall_ms + more_ms,
+            clock_behind_ms=self.clock_behind_ms + more_ms,
         )

@@ -17,8 +17,9 @@ SYSTEM_KINDS = {
     "no_readings": Word("无数据上报", "No readings"),
     "stalled": Word("处理环节停滞", "Stage stalled"),
     "channel_failed": Word("通知渠道失效", "Notification channel failed"),
+    "clock_behind": Word("设备时钟落后", "Device clock behind"),
 }
-"""Alerts about the program itself."""
+"""Alerts that follow no flag: about the program itself, and about clocks that would silence the others."""
 
 FLAG_KINDS = {
     FlagKind.OVERLOAD_PAYLOAD: Word("超载", "Over rated payload"),
@@ -95,3 +96,13 @@ STAGES = {
 def word(table: dict[str, Word], name: str) -> Word:
     """A name in both languages; a name that the table does not have speaks for itself."""
     return table.get(name, Word(name, name))
+
+
+def duration(span_ms: float) -> Word:
+    """About how long a span is, in the unit in which a person would say it."""
+    for unit_ms, zh, en in ((86_400_000, "天", "d"), (3_600_000, "小时", "h")):
+        if span_ms >= 2 * unit_ms:
+            count = f"{span_ms / unit_ms:.1f}".removesuffix(".0")
+            return Word(f"{count} {zh}", f"{count} {en}")
+    minutes = round(span_ms / 60_000)
+    return Word(f"{minutes} 分钟", f"{minutes} min")

@@ -1,14 +1,17 @@
-"""The program's own alerts: no readings, a stalled stage, a failed channel. They open and clear by themselves.
+"""The alerts that follow no flag: no readings, a stalled stage, a failed channel, a wrong clock. They open and clear by themselves.
 
-What is wrong is read from the status rows that the parts write; `silence` and `stalls` are pure.
+What is wrong is read from the status rows that the parts write, and of clocks from the latest table; `silence` and `stalls` are pure.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from core.events import Severity
 from desk.books import Alert, Books, new_id
+from desk.clocks import behind_ms, late
 from desk.outbox import Outbox
 from desk.rules import AlertRules
 from desk.wording import Wording
@@ -27,6 +30,9 @@ class Trouble:
     kind: str  # text.SYSTEM_KINDS
     subject: str
     since_ms: int
+    asset: int = 0  # the truck whose clock is wrong
+    value_ms: int | None = None  # None: how long it has lasted
+    limit_ms: int | None = None
 
 
 def silence(status: Status, started_ms: int, now_ms: int, silence_ms: int) -> Iterator[Trouble]:
@@ -65,9 +71,10 @@ class Watch:
 
     def look(self, now_ms: int) -> None:
         """Open an alert for every new trouble, clear those that are over."""
-        known = {(alert.kind, alert.subject): alert for alert in self._books.own_active()}
-        for trouble in self._troubles(now_ms):
-            if known.pop((trouble.kind, trouble.subject), None) is None:
+        known = {(alert.kind, alert.asset, alert.subject): alert for alert in self._books.own_active()}
+        alarmed = [alert.asset for alert in known.values() if alert.kind == "clock_behind"]
+        for trouble in (*self._troubles(now_ms), *self._clocks(alarmed)):
+            if known.pop((trouble.kind, trouble.asset, trouble.subject), None) is None:
                 self._open(trouble, now_ms)
         for alert in known.values():
             self._clear(alert, now_ms)
@@ -79,12 +86,21 @@ class Watch:
         for name, since_ms in self._outbox.failing().items():
             yield Trouble("channel_failed", name, since_ms)
 
+    def _clocks(self, alarmed: list[int]) -> Iterator[Trouble]:
+        """Trucks whose clocks are behind; those that are `alarmed` until a reading comes in time."""
+        latest, limit_ms = self._store.latest(), self._rules.clock_behind_ms
+        still = late(latest, limit_ms) & np.isin(latest.asset, alarmed)
+        wrong = latest.take(still | (behind_ms(latest, limit_ms) > 0))
+        names = self._store.assets() if len(wrong) else {}
+        for asset, since_ms, value_ms in zip(wrong.asset.tolist(), wrong.steady_ms.tolist(), wrong.late_ms.tolist(), strict=True):
+            yield Trouble("clock_behind", names[asset].name, since_ms, asset, value_ms, limit_ms)
+
     def _open(self, trouble: Trouble, now_ms: int) -> None:
         alert = Alert(
             id=new_id(now_ms),
             kind=trouble.kind,
             subject=trouble.subject,
-            asset=0,
+            asset=trouble.asset,
             flag_start_ms=None,
             start_ms=trouble.since_ms,
             end_ms=None,
@@ -92,8 +108,8 @@ class Watch:
             at_ms=now_ms,
             lat_e7=None,
             lon_e7=None,
-            value=now_ms - trouble.since_ms,
-            threshold=None,
+            value=now_ms - trouble.since_ms if trouble.value_ms is None else trouble.value_ms,
+            threshold=trouble.limit_ms,
             u=None,
             rows=0,
             raised_ms=now_ms,

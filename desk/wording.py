@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from core.events import Severity
 from desk.books import Alert
 from desk.registry import Registry, trucks_at
-from desk.text import KINDS, SEVERITIES, STAGES, Word, word
+from desk.text import KINDS, SEVERITIES, STAGES, Word, duration, word
 
 _ON_BOARD = Word("依据：车载称重，只是嫌疑，不作证据。", "Basis: the on-board sensor; a suspicion, not evidence.")
 _TICKET = Word("依据：地磅磅单。", "Basis: a weighbridge ticket.")
@@ -68,10 +68,10 @@ class Wording:
         )
 
     def own_raised(self, alert: Alert) -> Text:
-        return _text(_own_title(alert), _own_state(alert), alert.id)
+        return _text(self._own_title(alert), _own_state(alert), alert.id)
 
     def own_cleared(self, alert: Alert) -> Text:
-        title = _own_title(alert)
+        title = self._own_title(alert)
         until = self._time(alert.end_ms or alert.changed_ms)
         return _text(
             Word(f"恢复：{title.zh}", f"Cleared: {title.en}"), Word(f"{until} 已恢复正常。", f"Back to normal at {until}."), alert.id
@@ -80,6 +80,10 @@ class Wording:
     def _about(self, alert: Alert, prefix: Word, body: Word) -> Text:
         kind, name = word(KINDS, alert.kind), self._name(alert)
         return _text(Word(f"{prefix.zh}{kind.zh} {name.zh}", f"{prefix.en}{kind.en} {name.en}"), body, alert.id)
+
+    def _own_title(self, alert: Alert) -> Word:
+        kind, subject = word(KINDS, alert.kind), self._name(alert) if alert.asset else word(STAGES, alert.subject)
+        return Word(f"{kind.zh} {subject.zh}".rstrip(), f"{kind.en} {subject.en}".rstrip())
 
     def _name(self, alert: Alert) -> Word:
         """The truck's plate with its id, or the scale's name with its id; the id alone where the bureau does not know it."""
@@ -126,15 +130,17 @@ def _measured(alert: Alert) -> list[Word]:
     return [Word(zh, en)]
 
 
-def _own_title(alert: Alert) -> Word:
-    kind, subject = word(KINDS, alert.kind), word(STAGES, alert.subject)
-    return Word(f"{kind.zh} {subject.zh}".rstrip(), f"{kind.en} {subject.en}".rstrip())
-
-
 def _own_state(alert: Alert) -> Word:
     seconds, subject = round((alert.value or 0) / 1000), word(STAGES, alert.subject)
     if alert.kind == "no_readings":
         return Word(f"已有 {seconds} 秒没有收到任何设备的数据。", f"No reading of any asset for {seconds} s.")
     if alert.kind == "stalled":
         return Word(f"环节“{subject.zh}”已 {seconds} 秒没有进展。", f"The stage {subject.en!r} has not moved for {seconds} s.")
+    if alert.kind == "clock_behind":
+        behind = duration(alert.value or 0)
+        return Word(
+            f"设备时钟落后约 {behind.zh}：读数即时到达，时间却总是这么早，该车的其他告警因此多半不会响铃。请校准设备时钟。",
+            f"The device's clock is about {behind.en} behind: readings come at once and yet are always this old, "
+            "so that hardly any other alert of this truck rings. Set its clock.",
+        )
     return Word(f"渠道“{subject.zh}”连续发送失败。", f"The channel {subject.en!r} keeps failing.")

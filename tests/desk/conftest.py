@@ -10,6 +10,7 @@ import pytest
 
 from core.columns import OPEN_MS
 from core.events import FlagKind, Flags, Latest, Severity
+from core.lateness import STEP_MS
 from desk.alerts import Alert, AlertDesk, AlertRules
 from desk.registry import FolderRegistry
 from storage.assets import AssetKey
@@ -88,6 +89,7 @@ class SmallStore:
         self.known = {1: AssetKey("wujin", "truck", "T1"), 2: AssetKey("wujin", "truck", "T2"), 3: AssetKey("wujin", "scale", "S1")}
         self.rows: dict[tuple[int, int, int], tuple[int, bool, dict[str, object]]] = {}
         self.watermarks: dict[int, int] = {}
+        self.heard: dict[int, dict[str, int]] = {}
         self.parts: dict[str, dict[str, object]] = {}
         self.change = 0
 
@@ -126,7 +128,18 @@ class SmallStore:
     def latest(self) -> Latest:
         count = len(self.watermarks)
         columns: dict[str, object] = {name: np.zeros(count) for name in Latest.names()} | {"site": [""] * count}
-        return Latest.of(**columns | {"asset": list(self.watermarks), "t_ms": list(self.watermarks.values())})
+        columns |= {"asset": list(self.watermarks), "t_ms": list(self.watermarks.values())}
+        for name in ("heard_ms", "late_ms", "steady_ms", "steady_late_ms"):
+            columns[name] = [self.heard.get(asset, {}).get(name, 0) for asset in self.watermarks]
+        return Latest.of(**columns)
+
+    def hear(self, asset: int, heard_ms: int, late_ms: int) -> None:
+        """A reading comes, so late."""
+        before = self.heard.get(asset)
+        steady = before is not None and abs(late_ms - before["late_ms"]) <= STEP_MS
+        first = {"steady_ms": heard_ms, "steady_late_ms": late_ms}
+        self.heard[asset] = (before if steady and before else first) | {"heard_ms": heard_ms, "late_ms": late_ms}
+        self.watermarks[asset] = heard_ms - late_ms
 
     def status(self) -> dict[str, dict[str, object]]:
         return self.parts

@@ -30,3 +30,17 @@ def test_the_registrys_roles_are_the_cores() -> None:
 def test_kinds_carry_the_apis_words() -> None:
     assert text.KINDS["overload_gross"].zh == "超限"
     assert text.word(text.KINDS, "unheard_of") == ("unheard_of", "unheard_of")
+
+
+@pytest.mark.parametrize(
+    ("span_ms", "zh", "en"),
+    [
+        (1_500_000, "25 分钟", "25 min"),
+        (7_199_000, "120 分钟", "120 min"),
+        (28_800_900, "8 小时", "8 h"),
+        (19_800_000, "5.5 小时", "5.5 h"),
+        (619 * 7 * 86_400_000, "4333 天", "4333 d"),
+    ],
+)
+def test_a_span_is_said_in_the_unit_of_a_person(span_ms: float, zh: str, en: str) -> None:
+    assert text.duration(span_ms) == (zh, en)

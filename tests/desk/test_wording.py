@@ -89,9 +89,17 @@ def test_a_correction_repeats_what_had_been_said_and_carries_the_same_id(wording
         ("no_readings", "", "没有收到任何设备的数据"),
         ("stalled", "journal", "环节“入库”已 90 秒没有进展"),
         ("channel_failed", "duty", "渠道“duty”连续发送失败"),
+        ("clock_behind", "T1", "设备时钟落后约 2 分钟"),
     ],
 )
 def test_the_programs_own_troubles_are_told_in_words(wording: Wording, kind: str, subject: str, says: str) -> None:
     trouble = replace(OVERLOAD, kind=kind, subject=subject, asset=0, value=90_000)
     assert says in wording.own_raised(trouble).body
     assert "恢复：" in wording.own_cleared(replace(trouble, end_ms=T_MS)).title
+
+
+def test_a_wrong_clock_is_told_with_the_trucks_plate_and_its_offset(wording: Wording) -> None:
+    text = wording.own_raised(replace(OVERLOAD, kind="clock_behind", flag_start_ms=None, value=28_800_900.0))
+    assert text.title == "设备时钟落后 苏D10001（T1） | Device clock behind 苏D10001 (T1)"
+    assert "设备时钟落后约 8 小时" in text.body
+    assert "about 8 h behind" in text.body
