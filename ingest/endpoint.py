@@ -60,7 +60,7 @@ class Endpoint:
     sessions
         The clients that are known; None forgets them with this endpoint.
     flush_messages, flush_s
-        `read` returns when so many messages wait, or when the first of them has waited so long.
+        `read` returns when so many messages wait, or when some wait and it last returned so long ago.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """Between the endpoint's thread and the collector's: messages go one way in batches, their acknowledgements come back."""
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -21,13 +22,16 @@ class Batch(Generic[Sender]):
 
 
 class Inbox(Generic[Sender]):
-    """Collects messages until there are enough, or the first of them has waited long enough."""
+    """Collects messages until there are enough, or the batch before is long enough ago.
+
+    So whoever comes after a pause is not kept waiting, and a stream makes no more batches than one every `flush_s`.
+    """
 
     def __init__(self, flush_messages: int, flush_s: float) -> None:
         self._flush_messages, self._flush_s = flush_messages, flush_s
         self._changed = threading.Condition()
         self._batch: Batch[Sender] = Batch()
-        self._since_s = 0.0
+        self._taken_s = -math.inf
         self._closed = False
 
     def put(self, sender: Sender, messages: Sequence[Message], answers: list[bytes], size: int) -> None:
@@ -40,20 +44,19 @@ class Inbox(Generic[Sender]):
             if answers:
                 batch.answers.setdefault(sender, []).extend(answers)
             batch.size += size
-            if first:
-                self._since_s = time.monotonic()
             # The reader is woken twice a batch, not at each put: its wake-ups cost more than the rest of this function.
             if first or before < self._flush_messages <= len(batch.messages):
                 self._changed.notify()
 
     def take(self, timeout_s: float) -> Batch[Sender] | None:
-        """Wait up to `timeout_s` for a first message, then give everything that has come."""
+        """Wait up to `timeout_s` for a first message, then until it is time, and give everything that has come."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._batch.messages or self._batch.answers or self._closed, timeout_s):
                 return None
-            lingers_s = self._since_s + self._flush_s - time.monotonic()
+            lingers_s = self._taken_s + self._flush_s - time.monotonic()
             self._changed.wait_for(lambda: len(self._batch.messages) >= self._flush_messages or self._closed, max(0.0, lingers_s))
             batch, self._batch = self._batch, Batch()
+            self._taken_s = time.monotonic()
             return batch if batch.messages or batch.answers else None
 
     def clear(self) -> None:

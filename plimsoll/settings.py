@@ -62,7 +62,7 @@ class Collector(Section, frozen=True):
     """How readings are taken in."""
 
     source: Literal["endpoint", "broker"] = "endpoint"
-    flush_ms: int = 50
+    flush_ms: int = 20
     flush_messages: int = 20_000
     derive_ms: int = 1_000
     clock_ahead_ms: int = 300_000

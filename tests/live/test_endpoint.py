@@ -232,15 +232,19 @@ def test_dropping_makes_the_senders_repeat(endpoint: Endpoint, version: int) -> 
     assert endpoint.state()["waiting_messages"] == endpoint.state()["waiting_bytes"] == 0
 
 
-def test_messages_are_gathered_until_there_are_enough_or_time_is_up() -> None:
+def test_messages_are_gathered_until_there_are_enough_or_the_last_batch_is_long_ago() -> None:
     with Endpoint("127.0.0.1", 0, flush_messages=3, flush_s=0.5) as endpoint, connected(endpoint, 5) as client:
-        client.send(publish(5, 1))
         started = time.monotonic()
-        time.sleep(0.1)
+        client.send(publish(5, 1))
+        assert len(read(endpoint).messages) == 1
+        assert time.monotonic() - started < 0.4  # after a pause nobody waits
+        started = time.monotonic()
         client.send(publish(5, 2))
+        time.sleep(0.1)
+        client.send(publish(5, 3))
         assert len(read(endpoint).messages) == 2
         assert 0.3 < time.monotonic() - started < 2
-        client.send(publish(5, 3), publish(5, 4), publish(5, 5))
+        client.send(publish(5, 4), publish(5, 5), publish(5, 6))
         started = time.monotonic()
         assert len(read(endpoint).messages) == 3
         assert time.monotonic() - started < 0.4
