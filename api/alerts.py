@@ -13,7 +13,7 @@ from desk.books import Alert as Entry
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
 
-UNITS = {kind.name.lower(): meaning.unit for kind, meaning in MEANINGS.items()}
+UNITS = {kind.name.lower(): meaning.unit for kind, meaning in MEANINGS.items()} | {"clock_behind": "ms"}
 
 
 class Alert(BaseModel):
@@ -22,7 +22,7 @@ class Alert(BaseModel):
     id: str
     kind: str
     subject: str  # the asset's name; of the program's own alerts the stage or channel
-    asset_kind: str | None  # null: the program's own
+    asset_kind: str | None  # null: the program's own trouble
     district: str
     severity: SeverityName
     active: bool

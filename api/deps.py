@@ -35,6 +35,7 @@ class ApiSettings:
     tile_attribution: str = ""
     language: Language = "zh"  # of the console, where the address names none
     offline_ms: int = 600_000  # a truck silent for longer is offline
+    clock_behind_ms: int = 900_000  # readings that come steadily later than this are of a wrong clock
     lag_ms: int = 60_000  # a part lagging more is degraded
     stale_ms: int = 60_000  # a part that has not told its state for longer is down
     longest_span_ms: int = 31 * DAY_MS

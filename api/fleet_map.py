@@ -14,7 +14,7 @@ from api.flags import Flag
 from api.sites import route_features, site_features
 from api.text import Words, quantity, time_of_day
 from api.trucks import LatestReading, Truck
-from desk.text import ROLES
+from desk.text import ROLES, duration
 
 STATIC = "/console"
 CENTRE_DEG = (31.70, 119.95)
@@ -102,7 +102,10 @@ class FleetMap:
             does.append(self._words("load", load=quantity(latest.load_kg, "kg")))
         if latest.speed_kmh is not None:
             does.append(f"{latest.speed_kmh:.0f} km/h")
-        return [f"{truck.id} · {who}", " · ".join(does), self._words("seen", time=time_of_day(latest.at))]
+        seen = [self._words("seen", time=time_of_day(latest.at))]
+        if truck.clock_behind_s is not None:
+            seen.append(self._words("clock_behind", behind=self._words.of(duration(truck.clock_behind_s * 1000))))
+        return [f"{truck.id} · {who}", " · ".join(does), *seen]
 
 
 def _state(truck: Truck, latest: LatestReading) -> str:

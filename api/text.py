@@ -35,6 +35,7 @@ WORDS = {
     "unregistered": Word("未登记车辆", "not registered"),
     "load": Word("车载称重 {load}", "on-board {load}"),
     "seen": Word("最后上报 {time}", "last seen {time}"),
+    "clock_behind": Word("设备时钟落后约 {behind}", "its clock is about {behind} behind"),
     # tonnes
     "tonnes": Word("今日吨位", "Tonnes today"),
     "tonnes_note": Word("{day} 作业日，暂计；各来源不相加", "operating day {day}, provisional; sources are never added"),

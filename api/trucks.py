@@ -1,6 +1,7 @@
 """``/trucks``: where every truck is, and where one went.
 
 A truck is offline when it has been silent for longer than a limit at ``as_of``. That is a judgement of the read: nothing stores it.
+Silence counts by the device's clock, and where that is known to be behind, by what it would say if it were right.
 """
 
 from typing import Annotated
@@ -15,6 +16,7 @@ from api.paging import Cursor, page_rows
 from api.units import Point, known, measured, point
 from core.events import Latest
 from core.readings import TruckReadings
+from desk.clocks import behind_ms
 from desk.entries import Truck as Entry
 from desk.registry import trucks_at
 from storage.assets import AssetKey
@@ -58,6 +60,7 @@ class Truck(BaseModel):
     registered: bool
     offline: bool
     silent_s: float | None  # null: it has never reported
+    clock_behind_s: float | None  # how far the device's clock is behind; null: not at all, or too early to tell
     registration: Registration | None
     latest: LatestReading | None
 
@@ -101,17 +104,20 @@ def fleet(deps: Deps, as_of_ms: int, offline_ms: int | None = None) -> list[Truc
     row_of = {int(asset): row for row, asset in enumerate(latest.asset)}
     number_of_key = numbers(deps, "truck")
     limit_ms = deps.settings.offline_ms if offline_ms is None else offline_ms
+    clock_behind_ms = behind_ms(latest, deps.settings.clock_behind_ms)
 
     def truck(key: AssetKey) -> Truck:
         entry = entries.get(key.name) if key.district == deps.registry.district else None
         row = row_of.get(number_of_key.get(key, SILENT))
-        silent_ms = None if row is None else max(0, as_of_ms - int(latest.t_ms[row]))
+        lag_ms = 0 if row is None else int(clock_behind_ms[row])
+        silent_ms = None if row is None else max(0, as_of_ms - int(latest.t_ms[row]) - lag_ms)
         return Truck(
             district=key.district,
             id=key.name,
             registered=entry is not None,
             offline=silent_ms is None or silent_ms > limit_ms,
             silent_s=None if silent_ms is None else silent_ms / 1000,
+            clock_behind_s=lag_ms / 1000 or None,
             registration=None if entry is None else _registration(entry),
             latest=None if row is None else _latest(deps, latest, row),
         )

@@ -55,6 +55,12 @@ def test_the_programs_own_alerts_have_no_asset(world: Any) -> None:
     assert (row["asset_kind"], row["district"], row["unit"], row["position"]) == (None, "wujin", None, None)
 
 
+def test_a_wrong_clock_is_of_its_truck_and_measured_in_time(world: Any) -> None:
+    enter(world, alert(1, kind="clock_behind", flag_start_ms=None, value=28_800_000, threshold=900_000))
+    (row,) = world.client().get("/alerts").json()["rows"]
+    assert (row["asset_kind"], row["subject"], row["value"], row["limit"], row["unit"]) == ("truck", "T1", 28_800_000, 900_000, "ms")
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 5])
 def test_pages_join_even_where_many_alerts_were_raised_in_one_millisecond(world: Any, limit: int) -> None:
     enter(world, *(alert(number, raised_ms=1_654_050_000_000 + number // 4) for number in range(10)))

@@ -55,6 +55,21 @@ def test_offline_is_judged_at_the_instant_that_was_asked(client: httpx.Client, p
     assert [name for name, truck in by_id(client, **params).items() if truck["offline"]] == offline
 
 
+def test_a_clock_that_is_behind_is_shown_and_makes_no_truck_look_silent(world: Any) -> None:
+    hour_ms = 3_600_000
+    latest = world.store.latest()
+    row = latest.asset == world.number["渣2"]
+    for name, ms in (("late_ms", 8 * hour_ms), ("steady_late_ms", 8 * hour_ms)):
+        getattr(latest, name)[row] = ms
+    latest.heard_ms[row], latest.steady_ms[row] = world.clock() - 1_000, world.clock() - hour_ms
+    latest.t_ms[row] = world.clock() - 1_000 - 8 * hour_ms
+    world.results.replace(latest, dict.fromkeys(latest.asset.tolist(), -1), world.clock())
+    trucks = by_id(world.client())
+    assert {name: truck["clock_behind_s"] for name, truck in trucks.items() if truck["clock_behind_s"]} == {"wujin/渣2": 28_800.0}
+    assert (trucks["wujin/渣2"]["silent_s"], trucks["wujin/渣2"]["offline"]) == (1.0, False)
+    assert trucks["wujin/T9"]["clock_behind_s"] is None
+
+
 def test_a_track_comes_oldest_first_in_pages_that_join_without_gap_or_overlap(client: httpx.Client) -> None:
     seen: list[str] = []
     params: dict[str, Any] = {"limit": 12}
