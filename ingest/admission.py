@@ -4,7 +4,7 @@ A reading ahead of its receipt is decided on once, and remembered by its identit
 flood is counted in the device's own time, over the distinct readings of a second: neither a late burst nor a repetition is one.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import repeat
@@ -24,6 +24,8 @@ from storage.journal import DeadLetter
 Hashes = npt.NDArray[np.uint64]
 _PRIME = np.uint64(0x9E37_79B9_7F4A_7C15)
 _HALF = np.uint64(32)
+_BUCKETS = 1 << 16
+_TO_BUCKET = np.uint64(48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,39 @@ class Admitted:
     dead_letters: list[DeadLetter]
 
 
+class Crowds:
+    """Bounds from above how many readings a second of an asset has had, over at least as many newest readings as it may remember.
+
+    Readings are counted by a few bits of their second's hash, repetitions included: cheap, never too few, and seldom enough to doubt.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self._memory, self._rows = memory, 0
+        self._young, self._old = np.zeros(_BUCKETS, np.int64), np.zeros(_BUCKETS, np.int64)
+
+    def add(self, seconds: Ints) -> int:
+        """Count these readings; the largest bound of their seconds."""
+        if self._rows + len(seconds) > self._memory:
+            self._old, self._young, self._rows = self._young, np.zeros(_BUCKETS, np.int64), 0
+        bucket = ((seconds.view(np.uint64) * _PRIME) >> _TO_BUCKET).view(np.int64)
+        np.add.at(self._young, bucket, 1)
+        self._rows += len(seconds)
+        return int((self._young[bucket] + self._old[bucket]).max(initial=0))
+
+
 class Floods:
     """Counts the distinct readings of each asset and second of device time, over as many newest readings as it may remember.
 
     Two generations of memory: when the younger is full the older is forgotten, marks and counts together. So a reading is counted once
     at most, and a second with no more readings than the limit is never called a flood; a flood that was forgotten may begin anew.
+    As long as no second can have come near the limit, readings are only put by, and counted when one may have.
     """
 
     def __init__(self, limit: int, memory: int) -> None:
         self._limit, self._memory = limit, memory
+        self._crowds = Crowds(memory)
+        self._uncounted: deque[tuple[Ints, Hashes]] = deque()
+        self._uncounted_rows = 0
         self._young: tuple[set[int], Counter[int]] = (set(), Counter())
         self._old: tuple[set[int], Counter[int]] = (set(), Counter())
 
@@ -57,6 +83,21 @@ class Floods:
         marks : shape (n,)
             A hash of all that makes a reading distinct.
         """
+        if self._crowds.add(seconds) <= self._limit:
+            self._put_by(seconds, marks)
+            return np.ones(len(seconds), dtype=bool)
+        while self._uncounted:
+            self._count(*self._uncounted.popleft())
+        self._uncounted_rows = 0
+        return self._count(seconds, marks)
+
+    def _put_by(self, seconds: Ints, marks: Hashes) -> None:
+        self._uncounted.append((seconds, marks))
+        self._uncounted_rows += len(seconds)
+        while self._uncounted_rows - len(self._uncounted[0][0]) > 2 * self._memory:
+            self._uncounted_rows -= len(self._uncounted.popleft()[0])
+
+    def _count(self, seconds: Ints, marks: Hashes) -> Bools:
         distinct, firsts, which = np.unique(marks, return_index=True, return_inverse=True)
         known = self._known(distinct)
         good = known.copy()
