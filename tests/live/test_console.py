@@ -314,10 +314,25 @@ def test_a_truck_that_moves_moves_on_the_map_and_a_new_flag_comes_on_top(console
     console.results.replace(Flags.concat([console.flags, flag]), None, NOW_MS)
     try:
         expect(page.locator(".flags-panel tbody tr").first).to_contain_text("21.0 t / 16.2 t")
-        assert page.evaluate(transform) != before
+        page.wait_for_function(f"before => {transform} !== before", arg=before)  # a refresh may fall between the two writes
     finally:
         console.results.replace(console.latest, None, NOW_MS)
         console.results.replace(console.flags, None, NOW_MS)
+
+
+def test_a_clock_that_is_behind_is_on_the_trucks_card(console: Console, page: Page) -> None:
+    opened(page, console.url)
+    wrong = console.latest.take(np.arange(len(console.latest)))
+    for name in ("late_ms", "steady_late_ms"):
+        getattr(wrong, name)[:] = 480 * MINUTE_MS
+    wrong.heard_ms[:], wrong.steady_ms[:], wrong.t_ms[:] = NOW_MS, NOW_MS - 60 * MINUTE_MS, NOW_MS - 480 * MINUTE_MS
+    console.results.replace(wrong, None, NOW_MS)
+    try:
+        expect(page.locator(".truck.offline")).to_have_count(0)
+        page.locator(".truck").first.dispatch_event("mouseover")
+        expect(page.locator(".truck-card")).to_contain_text("设备时钟落后约 8 小时")
+    finally:
+        console.results.replace(console.latest, None, NOW_MS)
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (1024, 768)])
