@@ -35,7 +35,13 @@ def run(settings: Settings) -> int:
 def alerts(settings: Settings, registry: Registry, now: Clock) -> Iterator[AlertDesk]:
     """The alert desk and its notifier at work; the journal's file must be there."""
     own = settings.alerts
-    rules = AlertRules(late_ms=own.late_ms, quiet_ms=own.quiet_ms, silence_ms=own.silence_ms, stall_ms=own.stall_ms)
+    rules = AlertRules(
+        late_ms=own.late_ms,
+        quiet_ms=own.quiet_ms,
+        silence_ms=own.silence_ms,
+        stall_ms=own.stall_ms,
+        clock_behind_ms=own.clock_behind_ms,
+    )
     if isinstance(now, ScaledClock):
         rules = rules.at_speed(now.speed)
     channels = [AppriseChannel(target) for target in read_targets(own.targets_file)] if own.targets_file else []

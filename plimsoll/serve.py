@@ -53,6 +53,11 @@ class Server(uvicorn.Server):
 
 
 def _bounds(settings: Settings, now: Clock) -> ApiSettings:
-    standard = ApiSettings(tile_url=settings.api.tile_url or "")
+    standard = ApiSettings(tile_url=settings.api.tile_url or "", clock_behind_ms=settings.alerts.clock_behind_ms)
     more_ms = round(DELAY_MS * (now.speed - 1)) if isinstance(now, ScaledClock) else 0
-    return replace(standard, stale_ms=standard.stale_ms + more_ms, lag_ms=standard.lag_ms + more_ms)
+    return replace(
+        standard,
+        stale_ms=standard.stale_ms + more_ms,
+        lag_ms=standard.lag_ms + more_ms,
+        clock_behind_ms=standard.clock_behind_ms + more_ms,
+    )

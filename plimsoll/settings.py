@@ -85,6 +85,7 @@ class Alerts(Section, frozen=True):
     quiet_ms: int = 60_000
     silence_ms: int = 900_000
     stall_ms: int = 60_000
+    clock_behind_ms: int = 900_000
 
 
 class Settings(Section, frozen=True):
