@@ -1,3 +1,4 @@
+import gc
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -26,7 +27,9 @@ def day_of_twenty(wujin: Scenario) -> Play:
 @pytest.fixture(scope="session")
 def read(day_of_twenty: Play) -> list[tuple[int, str, dict[str, Any]]]:
     """Every reading of the day as (arrival, topic, object), in the order of arrival."""
-    return list(_each(day_of_twenty))
+    readings = list(_each(day_of_twenty))
+    gc.freeze()  # half a million objects that stay: no test after this is to have them looked through again and again
+    return readings
 
 
 def _each(played: Play) -> Iterator[tuple[int, str, dict[str, Any]]]:
