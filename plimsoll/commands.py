@@ -50,8 +50,8 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    with _publisher(arguments, "plimsoll-replay") as publisher:
-        return replay.run(arguments.file, arguments.format, arguments.district, arguments.speed, publisher, Console(stderr=True))
+    publisher = _publisher(arguments, "plimsoll-replay")
+    return replay.run(arguments.file, arguments.format, arguments.district, arguments.speed, publisher, Console(stderr=True))
 
 
 def _demo(arguments: argparse.Namespace) -> int:

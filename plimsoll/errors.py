@@ -6,6 +6,7 @@ from ingest.accounts import AccountsError
 from ingest.endpoint import EndpointError
 from plimsoll.settings import SettingsError
 from simulators.publisher import PublisherError
+from simulators.replay import RecordingError
 from storage.database import JournalError
 
 
@@ -22,5 +23,6 @@ KNOWN_ERRORS = (
     TargetError,
     JournalError,
     PublisherError,
+    RecordingError,
     OSError,
 )

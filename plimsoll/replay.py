@@ -11,7 +11,10 @@ from simulators.replay import read_recording
 
 
 def run(file: Path, form: str, district: str, speed: float, publisher: Publisher, console: Console) -> int:
-    """Publish every message of the file; `speed` times as fast as it was recorded, or as fast as it goes where that is 0."""
+    """Publish every message of the file; `speed` times as fast as it was recorded, or as fast as it goes where that is 0.
+
+    The file is read, and refused, before the publisher connects.
+    """
     messages = list(read_recording(file, form, district=district))
     first_ms = messages[0].arrival_ms if messages else 0
     begin_s = time.monotonic()
