@@ -75,5 +75,5 @@ def test_what_the_core_is_told_counts(folder: Path, file: str, change: Callable[
 
 
 def test_a_truck_more_is_another_basis(folder: Path) -> None:
-    more = "NEW1,苏D99999,smart,4,16500,13500,31000,新,New,"
+    more = "NEW1,苏D99999,smart,4,16500,13500,31000,新,New,,yes"
     assert basis_with(folder, "trucks.csv", lambda lines: [*lines, more]) != basis(FolderRegistry(folder), Rules())
