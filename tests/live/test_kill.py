@@ -1,27 +1,18 @@
 """kill -9 of the collector, again and again: what was acknowledged is in the journal, nothing counts twice, the results are the same."""
 
 import random
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
 
 import pytest
 
-from core.columns import Columns
-from core.order import order_dedupe
-from core.readings import BOOKKEEPING, Readings
-from ingest import source
-from ingest.decode import decode
 from simulators.message import Message
 from simulators.play import play
-from simulators.publisher import Publisher, PublisherError
 from simulators.wujin import scenario
-from storage import readings
-from storage.assets import MEASUREMENTS, AssetKey
+from tests.live.fleet import Sender, publish
 from tests.live.programs import District, Way, endpoint_way, running_district
-from tests.live.servers import HOST
+from tests.live.readback import Said, journalled, missing, results, sent
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -31,10 +22,6 @@ KILLS = {"endpoint": 10, "mosquitto": 4}
 BEFORE_IT_LISTENS = {3, 7}
 """Lives that end while the collector starts: imports, recovery of the file, what is journalled and not derived."""
 DERIVE_MS = "PLIMSOLL_COLLECTOR__DERIVE_MS"
-RECEIPTS = ("heard_ms", "late_ms", "steady_ms", "steady_late_ms")
-"""What `Latest` tells of when readings came: no two runs agree on that."""
-EVER_MS = 2**62
-Said = dict[str, list[str]]
 
 
 @pytest.fixture(scope="module")
@@ -60,107 +47,6 @@ def undisturbed(messages: list[Message], tmp_path_factory: pytest.TempPathFactor
         publish(messages, district.way)
         district.take_in(len(messages))
         return results(district)
-
-
-class Sender:
-    """A fleet on a thread of its own: publishes as far as it may, and repeats what was not acknowledged."""
-
-    def __init__(self, messages: Sequence[Message], way: Way) -> None:
-        self.allowed = self.acknowledged = 0
-        self._messages, self._way = messages, way
-        self._gone = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fleet")
-
-    def __enter__(self) -> "Sender":
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self._gone.set()
-        self._thread.join()
-
-    @property
-    def is_done(self) -> bool:
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self._publish()
-        except PublisherError:
-            if not self._gone.is_set():  # otherwise the test has failed already, and says why
-                raise
-
-    def _publish(self) -> None:
-        with Publisher(HOST, self._way.port, client_id="fleet", window=300, patience_s=60, progress=self._note) as publisher:
-            for number, message in enumerate(self._messages):
-                while number >= self.allowed and not self._gone.is_set():
-                    publisher.wait(0.02)
-                if self._gone.is_set():
-                    return
-                publisher.publish(message.topic, message.payload)
-            publisher.drain()
-
-    def _note(self, acknowledged: int) -> None:
-        self.acknowledged = acknowledged
-
-
-def publish(messages: Sequence[Message], way: Way) -> None:
-    with Publisher(HOST, way.port, client_id="again", patience_s=120) as publisher:
-        for message in messages:
-            publisher.publish(message.topic, message.payload)
-
-
-def tables_of(messages: Sequence[Message], numbers: dict[AssetKey, int]) -> list[Readings]:
-    """The readings of these messages, whose assets get numbers where they have none."""
-    decoded = decode([source.Message(m.topic, m.payload) for m in messages], 0, lambda key: numbers.setdefault(key, len(numbers) + 1))
-    assert not decoded.dead_letters
-    return decoded.tables
-
-
-def missing(district: District, messages: Sequence[Message]) -> int:
-    """How many readings of these messages, content included, the journal does not have."""
-    numbers = {key: number for number, key in district.store.assets().items()}
-    with district.readers.snapshot() as db:
-        return sum(int((~readings.contains(db, table)).sum()) for table in tables_of(messages, numbers))
-
-
-def lines(table: Columns, names: dict[int, str], leave_out: Sequence[str] = ()) -> list[str]:
-    """A table's rows as sorted text, assets by their names: numbers follow the order of arrival."""
-    columns: list[list[Any]] = [getattr(table, name).tolist() for name in table.names() if name not in leave_out]
-    if "asset" in table.names():
-        columns[table.names().index("asset")] = [names[asset] for asset in table.asset.tolist()]  # type: ignore[attr-defined]  # it has one
-    return sorted(map(str, zip(*columns, strict=True)))
-
-
-def results(district: District) -> Said:
-    """Everything that was derived."""
-    store, names = district.store, {number: f"{key.kind} {key.name}" for number, key in district.store.assets().items()}
-    parts = {
-        "cycles": store.cycles(0, EVER_MS).rows,
-        "flags": store.flags(0, EVER_MS).rows,
-        "tickets": store.tickets(0, EVER_MS).rows,
-        "totals": store.day_totals(0, 100_000).rows,
-        "latest": store.latest(),
-    }
-    return {what: lines(table, names, RECEIPTS) for what, table in parts.items()}
-
-
-def journalled(district: District) -> Said:
-    """The journal, as read, without when and how each reading came."""
-    names = {number: key.name for number, key in district.store.assets().items()}
-    with district.readers.snapshot() as db:
-        return {what: lines(readings.read(db, table, None, 0, EVER_MS), names, BOOKKEEPING) for what, table in MEASUREMENTS.items()}
-
-
-def sent(messages: Sequence[Message]) -> Said:
-    """What the journal must hold after these messages: one reading per identity."""
-    numbers: dict[AssetKey, int] = {}
-    tables = tables_of(messages, numbers)
-    names = {number: key.name for key, number in numbers.items()}
-    of: dict[str, list[Any]] = {what: [one for one in tables if isinstance(one, table)] for what, table in MEASUREMENTS.items()}
-    winners: dict[str, Columns] = {what: order_dedupe(type(own[0]).concat(own)).winners for what, own in of.items()}
-    return {what: lines(table, names, BOOKKEEPING) for what, table in winners.items()}
 
 
 def lives(district: District, messages: Sequence[Message], sender: Sender, kills: int) -> Iterator[int]:
