@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from core.readings import Movements, Readings, TruckReadings, Weighings
 from ingest.admission import Admission
@@ -66,12 +67,14 @@ class Collector:
         flush_s: float = 0.05,
         derive_s: float = 1.0,
         basis: str = "",
+        low_disk_bytes: int = 0,
     ) -> None:
         self.source, self.journal, self.deriver, self.books = source, journal, deriver, books
         self.admission, self.clock = admission, clock
         self.tally = Tally()
         self._results, self._basis = results, basis
         self._anew = False
+        self._low_disk_bytes, self._is_low = low_disk_bytes, False
         self._flush_s, self._derive_s = flush_s, derive_s
         self._derived_at = self._reported_at = 0.0
         self.resume()
@@ -150,19 +153,37 @@ class Collector:
 
     def report(self, *, stopped: bool = False) -> None:
         """Write the state of each part where the API and the watchdog read it."""
-        tally = self.tally
-        behind_ms = tally.journalled_ms - tally.derived_ms
-        parts: dict[str, dict[str, object]] = {
-            "source": self.source.state() | {"messages": tally.messages, "received_ms": tally.received_ms},
-            "journal": {"readings": tally.readings, "lag_ms": 0, "journalled_ms": tally.journalled_ms, **self.journal.state()},
-            "derive": {"open_rows": self.deriver.open_rows, "lag_ms": behind_ms, "derived_ms": tally.derived_ms},
-        }
         try:
-            self.journal.put_statuses(
-                {part: {"state": "ok"} | told | ({"state": "stopped"} if stopped else {}) for part, told in parts.items()}
-            )
+            parts = self._parts(self.journal.state())
+            self.journal.put_statuses({part: told | ({"state": "stopped"} if stopped else {}) for part, told in parts.items()})
         except JournalError as error:
             log.error("%s; the status page is old until this works again", error)
+
+    def _parts(self, journal: dict[str, int]) -> dict[str, dict[str, object]]:
+        tally = self.tally
+        told: dict[str, dict[str, object]] = {
+            "source": self.source.state() | {"messages": tally.messages, "received_ms": tally.received_ms},
+            "journal": {"readings": tally.readings, "lag_ms": 0, "journalled_ms": tally.journalled_ms, **journal, **self._disk(journal)},
+            "derive": {
+                "open_rows": self.deriver.open_rows,
+                "lag_ms": tally.journalled_ms - tally.derived_ms,
+                "derived_ms": tally.derived_ms,
+            },
+        }
+        return {part: {"state": "ok"} | state for part, state in told.items()}
+
+    def _disk(self, journal: dict[str, int]) -> dict[str, str]:
+        """A loud state well before the disk is full; said in the log when it begins and when it is over."""
+        free, low = journal["free_bytes"], journal["free_bytes"] < self._low_disk_bytes
+        if low and not self._is_low:
+            log.error("%s: %d MB of disk are left, expected %d; make room before nothing more is acknowledged", *self._room(free))
+        elif self._is_low and not low:
+            log.warning("%s: %d MB of disk are left, %d are enough", *self._room(free))
+        self._is_low = low
+        return {"state": "low disk"} if low else {}
+
+    def _room(self, free: int) -> tuple[Path, int, int]:
+        return self.journal.path, free >> 20, self._low_disk_bytes >> 20
 
 
 def decode_messages(collector: Collector, turn: Turn) -> None:

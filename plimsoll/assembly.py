@@ -58,7 +58,10 @@ def collector(settings: Settings, now: Clock, messages: Source, journal: Journal
     own = settings.collector
     admission = Admission(journal.quarantine_holds, ahead_ms=own.clock_ahead_ms, flood_limit=own.flood_per_s)
     pace = {"flush_s": own.flush_ms / 1000, "derive_s": own.derive_ms / 1000}
-    return Collector(messages, journal, results, deriver, books, admission, now, **pace, basis=basis(registry, rules))
+    low_disk_bytes = settings.data.low_disk_mb << 20
+    return Collector(
+        messages, journal, results, deriver, books, admission, now, **pace, basis=basis(registry, rules), low_disk_bytes=low_disk_bytes
+    )
 
 
 def registry(settings: Settings) -> Registry:

@@ -31,6 +31,7 @@ class Data(Section, frozen=True):
     folder: Path = Path("plimsoll-data")
     registry: Path = Path("registry")
     clock: Path | None = None
+    low_disk_mb: int = 2_048
 
 
 class Endpoint(Section, frozen=True):

@@ -76,6 +76,7 @@ def collector_on(
     unregistered: tuple[str, ...] = (),
     scale_site: str = "landfill",
     basis: str = "",
+    low_disk_bytes: int = 0,
 ) -> Collector:
     sites = Sites.of(["east-yard", "north-fill"], [Role.CONSTRUCTION, Role.DISPOSAL], [square(119.9, 31.7), square(120.0, 31.8)])
     places = Places(
@@ -95,6 +96,7 @@ def collector_on(
         lambda: now_ms,
         flush_s=0.0,
         basis=basis,
+        low_disk_bytes=low_disk_bytes,
     )
 
 
@@ -236,6 +238,19 @@ def test_nothing_is_acknowledged_when_the_journal_cannot_commit(tmp_path, monkey
         play(collector, source, haul("T1", START_MS))
         assert len(source.acknowledged) == 160
         assert len(journal.read(TruckReadings, None, 0, EVER)) == 160
+
+
+def test_little_room_on_the_disk_is_said_loudly_before_it_is_full(tmp_path, caplog):
+    with Journal.open(tmp_path / "j.sqlite", lambda: START_MS) as journal:
+        states = []
+        for low_disk_bytes in (0, 1 << 60):
+            collector = collector_on(journal, Given(), low_disk_bytes=low_disk_bytes)
+            collector.report()
+            collector.report()
+            with EmbeddedStore(journal.path) as store:
+                states.append(store.status()["journal"]["state"])
+    assert states == ["ok", "low disk"]
+    assert len([record for record in caplog.records if "of disk are left" in record.message]) == 1
 
 
 def test_what_cannot_be_read_is_acknowledged_and_kept(tmp_path):
