@@ -67,5 +67,5 @@ def sent(messages: Sequence[Message]) -> Said:
     tables = tables_of(messages, numbers)
     names = {number: key.name for key, number in numbers.items()}
     of: dict[str, list[Any]] = {what: [one for one in tables if isinstance(one, table)] for what, table in MEASUREMENTS.items()}
-    winners: dict[str, Columns] = {what: order_dedupe(type(own[0]).concat(own)).winners for what, own in of.items()}
+    winners: dict[str, Columns] = {what: order_dedupe(MEASUREMENTS[what].concat(own)).winners for what, own in of.items()}
     return {what: lines(table, names, BOOKKEEPING) for what, table in winners.items()}
