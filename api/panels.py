@@ -104,7 +104,7 @@ class FlagsPanel(Panel):
         self._words, self._look_at = words, look_at
         columns = [
             _column("time", words("time")),
-            _column("asset", words("asset")),
+            _column("asset", words("asset"), classes="clip"),
             _column("kind", words("kind"), classes="clip"),
             _column("finding", words("finding"), "right"),
             _column("verdict", words("verdict")),
@@ -142,7 +142,7 @@ class AlertsPanel(Panel):
         self._words = words
         columns = [
             _column("time", words("time")),
-            _column("asset", words("asset")),
+            _column("asset", words("asset"), classes="clip"),
             _column("kind", words("kind"), classes="clip"),
             _column("value", words("finding"), "right"),
             _column("state", words("state")),

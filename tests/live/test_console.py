@@ -104,22 +104,24 @@ def reported(latest: Latest) -> TruckReadings:
     return TruckReadings.of(seq=[0] * rows, received_ms=latest.t_ms, hist=[0] * rows, **same, **nothing)
 
 
-def verdicts(latest: Latest) -> Flags:
-    """Forty flags of the last three hours, five of them still active."""
+def verdicts(latest: Latest, weighbridge: int) -> Flags:
+    """Forty flags of the last three hours, five of them still active; one is about the weighbridge with the longest name."""
     trucks = latest.take(slice(0, 200, 5))
     rows, numbers = len(trucks), np.arange(len(trucks))
     kind = np.array([FlagKind.OVERLOAD_PAYLOAD, FlagKind.SPILLAGE, FlagKind.OVERLOAD_GROSS, FlagKind.GAP, FlagKind.GPS_JUMP])[numbers % 5]
+    kind[5] = FlagKind.TICKET_OVERLOAD_GROSS
     figures = {
         FlagKind.OVERLOAD_PAYLOAD: (18_900.0, 16_200.0, 780.0),
         FlagKind.OVERLOAD_GROSS: (33_400.0, 31_000.0, 830.0),
         FlagKind.SPILLAGE: (900.0, 500.0, 60.0),
         FlagKind.GAP: (1_260_000.0, 600_000.0, 0.0),
         FlagKind.GPS_JUMP: (4_200.0, 150.0, 0.0),
+        FlagKind.TICKET_OVERLOAD_GROSS: (32_600.0, 31_000.0, 20.0),
     }
     value, limit, u = np.array([figures[FlagKind(one)] for one in kind]).T
     start_ms = NOW_MS - numbers * 4 * MINUTE_MS - MINUTE_MS
     return Flags.of(
-        asset=trucks.asset,
+        asset=np.where(numbers == 5, weighbridge, trucks.asset),
         kind=kind,
         start_ms=start_ms,
         end_ms=np.where(numbers < 5, OPEN_MS, start_ms + MINUTE_MS),
@@ -189,9 +191,10 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
         books.put(entry)
     with Journal.open(folder / "journal.sqlite", clock) as journal, EmbeddedStore(folder / "journal.sqlite") as store:
         assets = np.array([journal.asset(AssetKey(registry.district, "truck", name)) for name in muck])
+        weighbridge = journal.asset(AssetKey(registry.district, "scale", max(registry.scales(), key=lambda scale: len(scale.name_en)).id))
         latest, results = fleet(registry, assets, random), Results(journal)
         journal.commit([reported(latest)])
-        flags = verdicts(latest)
+        flags = verdicts(latest, weighbridge)
         results.replace(latest, None, NOW_MS)
         results.replace(flags, None, NOW_MS)
         results.replace(tonnes(registry), None, NOW_MS)
@@ -252,6 +255,9 @@ BOXES = """[...document.querySelectorAll('.top > *:not(.gap), .figure, .panel')]
     .map((box) => [Math.ceil(box.left), Math.ceil(box.top), Math.floor(box.right), Math.floor(box.bottom)])"""
 CUT_OFF = """[...document.querySelectorAll('.value, .title, .clock, .name, .chip')]
     .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)"""
+
+WIDE = """[...document.querySelectorAll('.q-table__middle')]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent.slice(0, 40))"""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -348,6 +354,7 @@ def test_nothing_overlaps_or_is_cut_off(console: Console, page: Page, size: tupl
         for other in boxes[number + 1 :]:
             assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
     assert page.evaluate(CUT_OFF) == []
+    assert page.evaluate(WIDE) == []
 
 
 def test_unknown_paths_are_refused_in_the_apis_one_shape(console: Console, page: Page) -> None:
