@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from ingest.accounts import gateway_prefix
-from plimsoll import account, assembly, collect, demo, once, replay, serve, settings, simulate
+from plimsoll import account, assembly, collect, demo, once, replay, settings, simulate
 from plimsoll.clock import ScaledClock
 from simulators.publisher import Publisher
 
@@ -21,6 +21,8 @@ def _collect(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    from plimsoll import serve  # with it comes the console's library: a second that only the server need spend
+
     return serve.run(settings.load(arguments.settings))
 
 
