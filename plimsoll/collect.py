@@ -1,5 +1,6 @@
 """`plimsoll collect`: the collector, and the alert desk beside it on a thread of its own."""
 
+import gc
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from storage.store import EmbeddedStore
 
 def run(settings: Settings) -> int:
     """Take readings in until SIGINT or SIGTERM."""
+    # Readings pass through many small tuples, none of them in a cycle: looking for cycles as often as usual costs a fifth of the CPU.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     now, registry, stop = assembly.clock(settings), assembly.registry(settings), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
