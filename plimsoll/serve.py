@@ -15,6 +15,7 @@ from desk.books import Books
 from desk.file import DeskFile
 from plimsoll import assembly
 from plimsoll.clock import Clock, ScaledClock
+from plimsoll.errors import PlimsollError
 from plimsoll.settings import Settings
 from storage.store import EmbeddedStore
 
@@ -24,8 +25,12 @@ DELAY_MS = 10_000
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM."""
-    own, now = settings.api, assembly.clock(settings)
-    with EmbeddedStore(assembly.journal_path(settings)) as store, closing(DeskFile(assembly.desk_path(settings))) as desk:
+    own, now, journal = settings.api, assembly.clock(settings), assembly.journal_path(settings)
+    if not journal.exists():
+        raise PlimsollError(
+            f"{journal} is not there; expected the journal that `plimsoll collect` makes: start it first, with the same settings"
+        )
+    with EmbeddedStore(journal) as store, closing(DeskFile(assembly.desk_path(settings))) as desk:
         deps = Deps(store=store, registry=assembly.registry(settings), alerts=Books(desk), clock=now, settings=_bounds(settings, now))
         app = create_app(deps)
         config = uvicorn.Config(app, host=own.host, port=own.port, log_level="warning", timeout_graceful_shutdown=3)
