@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from plimsoll.once import free_port
 from simulators.publisher import Publisher
+from tests.live.servers import free_port
 from tests.live.webhook import Webhook
 
 pytestmark = pytest.mark.live
